@@ -1,0 +1,1 @@
+"""The disk: what this end keeps of keys, and what it moves."""

@@ -1,0 +1,1 @@
+"""Twisted: sockets, the rendezvous, and the sessions that stand on them."""
