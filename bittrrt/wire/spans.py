@@ -136,6 +136,11 @@ class SpanSet:
         firsts[begin:end] = [span[0] for span in kept]
         lasts[begin:end] = [span[1] for span in kept]
 
+    def forget_spans_below(self, number: int) -> None:
+        """Take out every span that ends below `number`; one that reaches it stays whole."""
+        while self._lasts and self._lasts[0] < number:
+            del self._firsts[0], self._lasts[0]
+
     def to_binary(self) -> bytes:
         """The binary form, 16 bytes a span."""
         return b"".join(map(_SPAN.pack, self._firsts, self._lasts))
