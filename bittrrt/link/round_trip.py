@@ -38,5 +38,5 @@ class RoundTrip:
         self.minimum = min(self.minimum, sample)
 
     def probe_timeout(self) -> float:
-        """How long an answer may take before asking again is worth it: RFC 9002 section 6.2.1, less the peer's delay."""
+        """How long an answer may take until asking again is worth it: RFC 9002 section 6.2.1, less the peer's delay."""
         return self.smoothed + max(4 * self.variation, GRANULARITY)

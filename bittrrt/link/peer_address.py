@@ -1,0 +1,58 @@
+"""Where the peer is reached on one port, and when that is believed to have changed (roaming).
+
+The address follows the newest authentic datagram: the one with the highest sequence so far on that port. So a datagram
+that was held back or recorded and is sent again from elsewhere moves nothing. An attacker who forwards a *new* datagram
+from a false address can point us there for one heartbeat, so until the new address has answered a challenge it is sent
+no more than three times what it sent, as RFC 9000 section 8 has it; the challenge is the heartbeat's answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+AMPLIFICATION_LIMIT: Final = 3  # RFC 9000 section 8.1
+
+Address = tuple[Any, ...]
+"""What a socket gave as the sender: `(host, port)`, for IPv6 with flow and scope."""
+
+
+class PeerAddress:
+    """The address of the peer on one port."""
+
+    __slots__ = ("_heard_bytes", "_highest", "_sent_bytes", "address", "validated")
+
+    def __init__(self, address: Address | None = None) -> None:
+        """`address` is given where it is known beforehand, as the client knows the server's: it is believed at once."""
+        self.address = address
+        self.validated = address is not None
+        self._highest = -1
+        self._heard_bytes = 0
+        self._sent_bytes = 0
+
+    def heard(self, address: Address, sequence: int, size: int) -> bool:
+        """An authentic datagram of `size` bytes came from `address`; True if the peer has moved there."""
+        moved = False
+        if sequence > self._highest:
+            self._highest = sequence
+            if address != self.address:
+                self.address = address
+                self.validated = False
+                self._heard_bytes = self._sent_bytes = 0
+                moved = True
+        if not self.validated and address == self.address:
+            self._heard_bytes += size
+        return moved
+
+    def answered(self, address: Address) -> None:
+        """`address` returned something that was sent to nobody else: it is the peer's."""
+        if address == self.address:
+            self.validated = True
+
+    def may_send(self, size: int) -> bool:
+        """Whether `size` bytes may go to the address now; if so they are counted as sent."""
+        if self.validated:
+            return True
+        if self._sent_bytes + size > AMPLIFICATION_LIMIT * self._heard_bytes:
+            return False
+        self._sent_bytes += size
+        return True
