@@ -96,6 +96,14 @@ class InviteRejected(LinkError):
     """The link's invite was used already, has expired, or was never made by this server."""
 
 
+class InviteUsed(InviteRejected):
+    """It let a client in before."""
+
+
+class InviteExpired(InviteRejected):
+    """Its time is over."""
+
+
 class ClientRejected(LinkError):
     """The server does not know this client's key, or its owner has revoked it."""
 

@@ -213,7 +213,6 @@ class CommEncryptor:
         self._last_epoch = b""
 
     def _hold_next_receive_key(self) -> None:
-        self._next_epoch, key = (
-            self._receive_chain.next_key()
-        )  # ahead of time, so that a wrong epoch costs no derivation
+        # Ahead of time, so that a datagram of a wrong epoch costs no derivation.
+        self._next_epoch, key = self._receive_chain.next_key()
         self._receive_keys[self._next_epoch] = key

@@ -46,6 +46,9 @@ class _Awaited:
         del self._sent[client_ts3]
         return RoundTripSample(awaited[1], now - awaited[1])
 
+    def forget(self, client_ts3: int) -> None:
+        self._sent.pop(client_ts3, None)
+
     def give_up(self, sent_before: float) -> int:
         """Forget what was sent before that time; how many those were."""
         count = 0
@@ -84,9 +87,10 @@ class ClientCountdown:
             return sample
         return self._second.take(heartbeat.client_ts3, 0, now) if heartbeat.echo == 0 else None
 
-    def give_up(self, sent_before: float) -> tuple[int, int]:
-        """Forget what was sent before that time: how many first answers were lost, and how many second ones."""
-        return self._first.give_up(sent_before), self._second.give_up(sent_before)
+    def forget(self, client_ts3: int) -> None:
+        """Await nothing more of that heartbeat."""
+        self._first.forget(client_ts3)
+        self._second.forget(client_ts3)
 
 
 class ServerCountdown:

@@ -1,9 +1,9 @@
 """Which way a heartbeat was lost, told from the gaps in what the peer sent.
 
-A heartbeat that was not answered was lost on its way there, or its answer on the way back. The peer numbers all that it
-sends, on the three ports together, without a gap; so an answer that was sent and lost leaves a gap, and a heartbeat that
-never arrived leaves none. What is missing is judged once something newer has arrived, for only then do gaps show. If
-more than one heartbeat was missed at a time, and gaps explain only some of them, they share the gaps evenly.
+A heartbeat that was not answered was lost on its way there, or its answer on the way back. The peer numbers all that
+it sends, on the three ports together, without a gap; so an answer that was sent and lost leaves a gap, and a heartbeat
+that never arrived leaves none. What is missing is judged once something newer has arrived, for only then do gaps show.
+If more than one heartbeat was missed at a time, and gaps explain only some of them, they share the gaps evenly.
 """
 
 from __future__ import annotations

@@ -19,34 +19,36 @@ Address = tuple[Any, ...]
 class PeerAddress:
     """The address of the peer on one port."""
 
-    __slots__ = ("_heard_bytes", "_highest", "_sent_bytes", "address", "validated")
+    __slots__ = ("_heard_bytes", "_highest", "_moved_at", "_sent_bytes", "address", "validated")
 
     def __init__(self, address: Address | None = None) -> None:
         """`address` is given where it is known beforehand, as the client knows the server's: it is believed at once."""
         self.address = address
         self.validated = address is not None
         self._highest = -1
+        self._moved_at = 0.0
         self._heard_bytes = 0
         self._sent_bytes = 0
 
-    def heard(self, address: Address, sequence: int, size: int) -> bool:
-        """An authentic datagram of `size` bytes came from `address`; True if the peer has moved there."""
-        moved = False
+    def heard(self, address: Address, sequence: int, size: int, now: float) -> None:
+        """An authentic datagram of `size` bytes came from `address`."""
         if sequence > self._highest:
             self._highest = sequence
             if address != self.address:
                 self.address = address
                 self.validated = False
+                self._moved_at = now
                 self._heard_bytes = self._sent_bytes = 0
-                moved = True
         if not self.validated and address == self.address:
             self._heard_bytes += size
-        return moved
 
-    def answered(self, address: Address) -> None:
-        """`address` returned something that was sent to nobody else: it is the peer's."""
-        if address == self.address:
-            self.validated = True
+    def answered(self, address: Address, sent_at: float) -> bool:
+        """`address` returned what was sent at `sent_at`. If that went there and nowhere else, the peer is proved to be
+        there; True when this is news."""
+        if self.validated or address != self.address or sent_at < self._moved_at:
+            return False
+        self.validated = True
+        return True
 
     def may_send(self, size: int) -> bool:
         """Whether `size` bytes may go to the address now; if so they are counted as sent."""

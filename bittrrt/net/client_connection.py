@@ -1,0 +1,324 @@
+"""The client's end of one session: three handlers, and the heartbeat that drives them.
+
+    LoopingCall -> beat -> three `begin_heartbeat` ... heartbeat_answered -> round complete -> observer
+    timer ---------------> rounds that are late, Liveness: probe, suspected, stale
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ..errors import ClientRejected, LinkClosed, LinkError, LinkLost
+from ..link.encryptor import CommEncryptor
+from ..link.link import Link
+from ..link.liveness import Liveness, Verdict
+from ..link.loss_direction import DirectionReport, LossDirection
+from ..link.path import PathReport
+from ..link.peer_address import Address
+from ..settings import Settings
+from ..wire.datagram import Opened, PortType
+from ..wire.heartbeat import Heartbeat
+from ..wire.messages import Close, CloseReason, Observed
+from .clock import SYSTEM_CLOCK, Clock
+from .connection import read_link_message, send_link_message
+from .handlers import ClientPortHandler, PortHandler
+from .port import LinkPort
+
+MAX_ROUNDS: Final = 64  # heartbeats under way at the same time; as many as a port awaits answers of
+
+_GOODBYES: Final = {
+    CloseReason.GOODBYE: LinkClosed("the server ended the session"),
+    CloseReason.SHUTDOWN: LinkClosed("the server is shutting down"),
+    CloseReason.REPLACED: LinkClosed("another session of this client took this one's place"),
+    CloseReason.STALE: LinkLost("the server had not heard this client for too long, and ended the session"),
+    CloseReason.REVOKED: ClientRejected(
+        "the server's owner has revoked this client's key: ask for a new link (bittrrt invite) and run: bittrrt join LINK"
+    ),
+}
+
+
+@dataclass(slots=True)
+class HeartbeatRound:
+    """One heartbeat, as sent on all three ports at once. Round trips in seconds; a port is missing where none came."""
+
+    number: int
+    client_ms: int
+    """When it began, by this end's clock, ms since 1970."""
+    sent_at: float
+    first: dict[PortType, float] = field(default_factory=dict)
+    """Round trips of the first answers, `echo=1`."""
+    second: dict[PortType, float] = field(default_factory=dict)
+    """Round trips of the second ones, `echo=0`."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole countdown was answered on all three ports."""
+        return len(self.second) == len(PortType)
+
+
+@dataclass(frozen=True, slots=True)
+class PortReport:
+    """What the client knows of one port at one moment."""
+
+    number: int
+    """The server's UDP port."""
+    path: PathReport
+    direction: DirectionReport
+    seen_as: str | None
+    """The address from which the server says our datagrams come."""
+
+
+class SessionObserver(Protocol):
+    """Who watches a session, as `bittrrt ping` does."""
+
+    def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
+        """A heartbeat's countdown is complete on all ports, or what is missing is given up."""
+
+    def session_suspected(self, connection: ClientConnection) -> None:
+        """Not even probes are answered."""
+
+    def session_revived(self, connection: ClientConnection) -> None:
+        """A suspected session is heard again."""
+
+    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
+        """The session is over; its sockets are closed."""
+
+
+class ClientConnection:
+    """A session that is open, from the client's side."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        encryptor: CommEncryptor,
+        server: Address,
+        ports: Mapping[PortType, int],
+        *,
+        observer: SessionObserver,
+        reactor: Any,
+        stale_after: float,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`settings.heartbeat` is the client's own; `stale_after`, in seconds, is the server's."""
+        self.settings = settings
+        self.encryptor = encryptor
+        self.ports = dict(ports)
+        self.observer = observer
+        self.clock = clock
+        self.link = Link(encryptor)
+        self.handlers = {
+            port_type: ClientPortHandler(
+                settings, encryptor, port_type, (server[0], number, *server[2:]),
+                link=self.link, listener=self, clock=clock,
+            )  # fmt: skip
+            for port_type, number in self.ports.items()
+        }
+        self.beats = 0
+        """Heartbeats begun."""
+        self.ended = False
+        self._reactor = reactor
+        self._server = server
+        self._sockets: list[LinkPort] = []
+        self._rounds: dict[int, HeartbeatRound] = {}  # under way, by client_ms
+        self._direction = LossDirection()
+        self._seen_as: dict[PortType, str] = {}
+        self._stale_after = stale_after
+        self._liveness = Liveness(stale_after, clock.monotonic())
+        self._beating = LoopingCall(self._beat)
+        self._beating.clock = reactor
+        self._timer: Any = None
+
+    def start(self) -> None:
+        """Open three sockets and begin to beat. Raises `LinkError` if the system has none left."""
+        interface = "::" if ":" in str(self._server[0]) else ""
+        try:
+            for handler in self.handlers.values():
+                socket = LinkPort(0, handler, interface, reactor=self._reactor)
+                socket.startListening()
+                self._sockets.append(socket)
+        except OSError as error:
+            self._stop()
+            raise LinkError(f"no UDP socket can be opened here: {error}") from None
+        self._start_beating()
+
+    def close(self, reason: CloseReason = CloseReason.GOODBYE) -> Deferred[Any]:
+        """Say goodbye and stop. Fires when the sockets are closed; the observer is not told."""
+        if not self.ended:
+            for handler in self.handlers.values():
+                send_link_message(handler, Close(reason))
+        return self._stop()
+
+    @property
+    def link_id(self) -> str:
+        """What names the session at both ends, in hexadecimal."""
+        return self.encryptor.link_id.hex()
+
+    @property
+    def suspected(self) -> bool:
+        """Whether not even probes are answered."""
+        return self._liveness.suspected
+
+    @property
+    def rounds_under_way(self) -> int:
+        """Heartbeats that are neither complete nor given up."""
+        return len(self._rounds)
+
+    def last_heard(self) -> float | None:
+        """When anything authentic was heard last, on any port."""
+        heard = [h.path.last_heard for h in self.handlers.values() if h.path.last_heard is not None]
+        return max(heard, default=None)
+
+    def report(self, port_type: PortType) -> PortReport:
+        """What is known of one port now."""
+        return PortReport(
+            number=self.ports[port_type],
+            path=self.handlers[port_type].path.report(self.clock.monotonic()),
+            direction=self._direction.report(port_type),
+            seen_as=self._seen_as.get(port_type),
+        )
+
+    def stop_beating(self) -> None:
+        """Begin no more heartbeats; those under way are still finished."""
+        if self._beating.running:
+            self._beating.stop()
+
+    # --- the heartbeat ---
+
+    def _start_beating(self) -> None:
+        beating = self._beating.start(self.settings.heartbeat_seconds)
+
+        def start_again(failure: Any) -> None:
+            self.log.failure("a heartbeat failed", failure)
+            if not self.ended:
+                self._beating.start(self.settings.heartbeat_seconds, now=False).addErrback(start_again)
+
+        beating.addErrback(start_again)
+
+    def _beat(self) -> None:
+        self._finish_late_rounds()
+        self.beats += 1
+        self._begin_round(self.beats)
+
+    def _begin_round(self, number: int) -> None:
+        client_ms = self.clock.wall_ms()
+        while client_ms in self._rounds:
+            client_ms += 1
+        now = self.clock.monotonic()
+        self._rounds[client_ms] = HeartbeatRound(number, client_ms, now)
+        for handler in self.handlers.values():
+            handler.begin_heartbeat(client_ms)
+        self._liveness.sent(now, max(h.path.round_trip.probe_timeout() for h in self.handlers.values()))
+        self._arm()
+
+    def heartbeat_answered(self, handler: ClientPortHandler, heartbeat: Heartbeat, round_trip: float) -> None:
+        """See `ClientPortListener`."""
+        was_suspected = self._liveness.suspected
+        self._liveness.heard(self.clock.monotonic())
+        if was_suspected:
+            self.observer.session_revived(self)
+        beat = self._rounds.get(heartbeat.client_ts3)
+        if beat is None:
+            return
+        if heartbeat.echo > 0:
+            beat.first[handler.port_type] = round_trip
+            return
+        beat.second[handler.port_type] = round_trip
+        if beat.complete:
+            self._finish(beat)
+
+    def _finish_late_rounds(self) -> None:
+        now = self.clock.monotonic()
+        patience = self._patience()
+        while self._rounds:
+            oldest = next(iter(self._rounds.values()))
+            if now - oldest.sent_at < patience and len(self._rounds) < MAX_ROUNDS:
+                break
+            self._finish(oldest)
+
+    def _finish(self, beat: HeartbeatRound) -> None:
+        del self._rounds[beat.client_ms]
+        replay = self.link.replay
+        self._direction.judge(replay.accepted, replay.missing)
+        for port_type, handler in self.handlers.items():
+            handler.forget_heartbeat(beat.client_ms)
+            if port_type in beat.second:
+                self._direction.completed(port_type)
+            else:
+                self._direction.missed(port_type, port_type in beat.first, replay.accepted)
+                if port_type not in beat.first:
+                    handler.path.count_lost(1)
+        self.observer.heartbeat_finished(self, beat)
+
+    def _patience(self) -> float:
+        """Two answers one after the other: twice what one may take."""
+        return 2 * max(handler.path.patience() for handler in self.handlers.values())
+
+    # --- the timer ---
+
+    def _arm(self) -> None:
+        if self.ended:
+            return
+        due = self._liveness.next_timeout()
+        if self._rounds:
+            due = min(due, next(iter(self._rounds.values())).sent_at + self._patience())
+        delay = max(due - self.clock.monotonic(), 0.0)
+        if self._timer is not None and self._timer.active():
+            self._timer.reset(delay)
+        else:
+            self._timer = self._reactor.callLater(delay, self._timed_out)
+
+    def _timed_out(self) -> None:
+        self._finish_late_rounds()
+        if self.ended:
+            return
+        heard = self.last_heard()
+        if heard is not None and heard > self._liveness.last_heard:
+            self._liveness.heard(heard)
+        match self._liveness.timed_out(self.clock.monotonic()):
+            case Verdict.PROBE:
+                self._begin_round(self.beats)
+                return
+            case Verdict.SUSPECT:
+                self.observer.session_suspected(self)
+            case Verdict.STALE:
+                self._end(LinkLost(f"nothing was heard from the server for {self._stale_after:.0f} s"))
+        self._arm()
+
+    # --- what the ports hear ---
+
+    def message_received(self, handler: PortHandler, opened: Opened) -> None:
+        """See `PortListener`."""
+        match read_link_message(handler, opened):
+            case Close(reason):
+                self._end(_GOODBYES[reason])
+            case Observed(port, host, number):
+                self._seen_as[port] = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+
+    def plain_received(self, handler: PortHandler, datagram: bytes, address: Address) -> None:
+        """See `PortListener`: never called, as a client's handlers always have an encryptor."""
+
+    def peer_found(self, handler: PortHandler) -> None:
+        """See `PortListener`: never called, as the server does not move."""
+
+    # --- the end ---
+
+    def _end(self, why: LinkError) -> None:
+        if not self.ended:
+            self._stop()
+            self.observer.session_ended(self, why)
+
+    def _stop(self) -> Deferred[Any]:
+        self.ended = True
+        self.stop_beating()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        sockets, self._sockets = self._sockets, []
+        return DeferredList([maybeDeferred(socket.stopListening) for socket in sockets])

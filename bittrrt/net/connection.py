@@ -1,0 +1,159 @@
+"""The server's end of one session: three handlers on three ports of the pool."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+
+from ..errors import MalformedMessage, PortsExhausted, ServerBusy
+from ..link.encryptor import CommEncryptor
+from ..link.link import Link
+from ..link.peer_address import Address
+from ..settings import Settings, as_settings
+from ..wire.datagram import LINK_CHANNEL, LINK_MESSAGE_FLAGS, Opened, PortType
+from ..wire.messages import Close, CloseReason, LinkMessage, Observed, encode_message, parse_link_message_untrusted
+from .clock import SYSTEM_CLOCK, Clock
+from .handlers import CtrlHandler, DnHandler, PortHandler, UpHandler
+from .port import LinkPort
+from .port_manager import PortManager
+
+
+class ConnectionListener(Protocol):
+    """Who is told what happens to a session: the server's record of the client."""
+
+    def connection_closed_by_peer(self, reason: CloseReason) -> None:
+        """The client said goodbye."""
+
+    def connection_moved(self, port_type: PortType, before: Address, after: Address) -> None:
+        """The client has proved that it is at another address now."""
+
+
+def send_link_message(handler: PortHandler, message: LinkMessage) -> bool:
+    """Say something about the link itself, once and without a guarantee."""
+    return handler.send(encode_message(message), LINK_MESSAGE_FLAGS, LINK_CHANNEL)
+
+
+def read_link_message(handler: PortHandler, opened: Opened) -> LinkMessage | None:
+    """The message in an authentic datagram; None, counted by the handler, if it is none."""
+    if opened.flags != LINK_MESSAGE_FLAGS or opened.channel != LINK_CHANNEL:
+        handler.counters.unexpected += 1
+        return None
+    try:
+        return parse_link_message_untrusted(opened.payload)
+    except MalformedMessage:
+        handler.counters.malformed += 1
+        return None
+
+
+class CommConnection:
+    """Three handlers that share one encryptor, and the ports they listen on."""
+
+    def __init__(
+        self,
+        config: Settings | Mapping[str, Any] | None,
+        port_manager: PortManager,
+        comm_encryptor: CommEncryptor | None = None,
+        *,
+        listener: ConnectionListener | None = None,
+        reactor: Any = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """Nothing is opened until `listen`."""
+        self.config = as_settings(config)
+        self.port_manager = port_manager
+        self.comm_encryptor = comm_encryptor
+        self.listener = listener
+        self.clock = clock
+        self._reactor = reactor
+        self.link = Link(comm_encryptor) if comm_encryptor is not None else None
+        self.ctrl_handler = CtrlHandler(self.config, comm_encryptor, link=self.link, listener=self, clock=clock)
+        self.up_handler = UpHandler(self.config, comm_encryptor, link=self.link, listener=self, clock=clock)
+        self.dn_handler = DnHandler(self.config, comm_encryptor, link=self.link, listener=self, clock=clock)
+        self.handlers: tuple[PortHandler, ...] = (self.ctrl_handler, self.up_handler, self.dn_handler)
+        self.ports: dict[PortType, int] = {}
+        self._sockets: list[LinkPort] = []
+        self._found: dict[PortType, Address] = {}
+        self._opened_at = clock.monotonic()
+
+    def listen(self) -> None:
+        """Take three ports and listen on them.
+
+        A port that another program holds is set aside and the next one taken. Raises `PortsExhausted` if there are not
+        three, `ServerBusy` if the process has no descriptors left; nothing is held then.
+        """
+        for handler in self.handlers:
+            while True:
+                number = self.port_manager.get_next_port()
+                if number is None:
+                    self.stop_listening()
+                    raise PortsExhausted("no three UDP ports are free in the server's ranges (--port-ranges)")
+                socket = LinkPort(number, handler, self.config.interface, reactor=self._reactor)
+                try:
+                    socket.startListening()
+                except CannotListenError as error:
+                    if error.socketError.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                        self.port_manager.set_aside(number)
+                        continue
+                    self.port_manager.release_port(number)
+                    self.stop_listening()
+                    raise ServerBusy("the server has no file descriptors left (ulimit -n)") from None
+                self._sockets.append(socket)
+                self.ports[handler.port_type] = number
+                break
+
+    def take_over(self, before: CommConnection) -> None:
+        """Go on on the ports of the connection that this one replaces; that one is over."""
+        self._sockets, before._sockets = before._sockets, []
+        self.ports, before.ports = before.ports, {}
+        for handler, socket in zip(self.handlers, self._sockets, strict=True):
+            socket.protocol = handler
+            handler.makeConnection(socket)
+
+    def stop_listening(self) -> Deferred[Any]:
+        """Close the ports and give them back. Fires when the sockets are closed."""
+        sockets, self._sockets = self._sockets, []
+        ports, self.ports = self.ports, {}
+        closing = DeferredList([maybeDeferred(socket.stopListening) for socket in sockets])
+
+        def give_back(_: Any) -> None:
+            for number in ports.values():
+                self.port_manager.release_port(number)
+
+        return closing.addBoth(give_back)
+
+    def close(self, reason: CloseReason) -> Deferred[Any]:
+        """Say goodbye on every port, since any one of the three may get through, and stop listening."""
+        for handler in self.handlers:
+            send_link_message(handler, Close(reason))
+        return self.stop_listening()
+
+    def last_heard(self) -> float:
+        """When anything authentic was heard last, on any port; before that, when the connection was made."""
+        return max((h.path.last_heard for h in self.handlers if h.path.last_heard is not None), default=self._opened_at)
+
+    def message_received(self, handler: PortHandler, opened: Opened) -> None:
+        """See `PortListener`."""
+        message = read_link_message(handler, opened)
+        if isinstance(message, Close):
+            if self.listener is not None:
+                self.listener.connection_closed_by_peer(message.reason)
+        elif message is not None:
+            handler.counters.unexpected += 1
+
+    def plain_received(self, handler: PortHandler, datagram: bytes, address: Address) -> None:
+        """See `PortListener`: without an encryptor nothing is believed, and nothing answered."""
+
+    def peer_found(self, handler: PortHandler) -> None:
+        """See `PortListener`: tell the client how it is seen."""
+        after = handler.peer.address
+        if after is None:
+            return
+        before = self._found.get(handler.port_type)
+        self._found[handler.port_type] = after
+        send_link_message(handler, Observed(handler.port_type, str(after[0]), int(after[1])))
+        if before is not None and before != after and self.listener is not None:
+            self.listener.connection_moved(handler.port_type, before, after)

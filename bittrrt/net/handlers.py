@@ -1,0 +1,250 @@
+"""The three UDP ports of a session, at both ends: where a datagram comes in, and where its answer leaves.
+
+    LinkPort.doRead -> datagramReceived -> Link.open_untrusted -> PeerAddress.heard
+                          -> handle_heartbeat -> send -> LinkPort.write
+                          -> listener.message_received
+
+Nothing that `open_untrusted` did not let through is answered, logged, or counted as a sign of life.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from twisted.internet.protocol import DatagramProtocol
+
+from ..errors import MalformedHeartbeat
+from ..link.counters import Counters
+from ..link.encryptor import CommEncryptor
+from ..link.heartbeats import ClientCountdown, RoundTripSample, ServerCountdown
+from ..link.link import Link
+from ..link.path import PathStatistics
+from ..link.peer_address import Address, PeerAddress
+from ..settings import Settings, as_settings
+from ..wire.datagram import HEARTBEAT, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType
+from ..wire.heartbeat import Heartbeat, parse_heartbeat_untrusted
+from .clock import SYSTEM_CLOCK, Clock
+
+
+class PortListener(Protocol):
+    """Who is told what a port heard: the session that the port is part of."""
+
+    def message_received(self, handler: PortHandler, opened: Opened) -> None:
+        """An authentic datagram that is no heartbeat."""
+
+    def plain_received(self, handler: PortHandler, datagram: bytes, address: Address) -> None:
+        """Without an encryptor: any datagram."""
+
+    def peer_found(self, handler: PortHandler) -> None:
+        """The peer has proved that it is at `handler.peer.address`, where it was not before."""
+
+
+class DatagramWriter(Protocol):
+    """What a port needs of its transport. False says that the datagram was not sent; `udp.Port` itself says nothing."""
+
+    def write(self, datagram: bytes, addr: Address) -> object:
+        """Send one datagram."""
+
+
+class PortHandler(DatagramProtocol, ABC):
+    """One UDP port of the server's end. Works alone, with only a transport and an encryptor.
+
+    Without an encryptor it falls back to the seed's legacy behaviour: datagrams are taken as they are, counted and
+    handed on, and never answered.
+    """
+
+    noisy = False
+    transport: DatagramWriter | None  # type: ignore[assignment]  # less than Twisted's interface asks, so that fakes do
+
+    def __init__(
+        self,
+        config: Settings | Mapping[str, Any] | None,
+        comm_encryptor: CommEncryptor | None = None,
+        *,
+        link: Link | None = None,
+        listener: PortListener | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`link` is shared by the three ports of a session; a handler that works alone makes its own."""
+        self.config = as_settings(config)
+        self.comm_encryptor = comm_encryptor
+        self.link = Link(comm_encryptor) if link is None and comm_encryptor is not None else link
+        self.listener = listener
+        self.clock = clock
+        self.counters = Counters()
+        self.path = PathStatistics()
+        self.peer = PeerAddress()
+        self._countdown = ServerCountdown()
+
+    @property
+    @abstractmethod
+    def port_type(self) -> PortType:
+        """Which of the three ports this is."""
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """A datagram came in from anybody."""
+        if self.link is None:
+            self.counters.received += 1
+            self.counters.bytes_received += len(datagram)
+            if self.listener is not None:
+                self.listener.plain_received(self, datagram, addr)
+            return
+        opened = self.link.open_untrusted(datagram, self.counters)
+        if opened is None:
+            return
+        flags, channel, sequence, offset, payload = opened
+        now = self.clock.monotonic()
+        self.path.last_heard = now
+        self._heard_from(addr, sequence, len(datagram), now)
+        if flags & HEARTBEAT:
+            self.handle_heartbeat(payload, addr, flags, channel, sequence, offset)
+        elif self.listener is not None:
+            self.listener.message_received(self, opened)
+        else:
+            self.counters.unexpected += 1
+
+    def handle_heartbeat(
+        self, payload: bytes, addr: Address, flags: int, channel: int, sequence: int, offset: int
+    ) -> None:
+        """Answer a heartbeat whose `echo` is above 0, on the channel where it was asked.
+
+        The answer goes to the peer's address, which `addr` is unless a newer datagram came from elsewhere. A program
+        that opened the datagram by itself may call this too: then `addr` is believed.
+        """
+        if self.link is None:
+            return
+        if self.peer.address is None:
+            self.peer = PeerAddress(addr)
+        heartbeat = self._parse(payload)
+        if heartbeat is None or heartbeat.echo == 0:
+            return
+        now = self.clock.monotonic()
+        answer, sample = self._countdown.answer(heartbeat, self.clock.wall_ms(), now)
+        found = sample is not None and self.peer.answered(addr, sample.sent_at)
+        self.send(answer, HEARTBEAT_FLAGS, channel)
+        if found and self.listener is not None:
+            self.listener.peer_found(self)
+        if sample is None:
+            self.path.count_lost(self._countdown.give_up(now - self.path.patience()))
+            return
+        self.path.count_answered()
+        if heartbeat.server_ts2 is not None:
+            # The client read its clock, then we ours, then the return took a round trip: the client's was read about
+            # half of one before ours.
+            offset_ms = heartbeat.client_ts3 + sample.round_trip * 500 - heartbeat.server_ts2
+            self.path.offset.add(offset_ms, sample.round_trip, now)
+        self._measured(sample, now)
+
+    def send(self, payload: bytes, flags: int, channel: int = 0) -> bool:
+        """Seal and send one datagram to the peer; False if that could not, or may not, be done now."""
+        address = self.peer.address
+        if self.link is None or self.transport is None or address is None:
+            return False
+        size = len(payload) + OVERHEAD
+        if not self.peer.may_send(size):
+            self.counters.withheld += 1
+            return False
+        if self.transport.write(self.link.seal(payload, flags, channel), address) is False:
+            self.counters.unsent += 1
+            return False
+        self.counters.sent += 1
+        self.counters.bytes_sent += size
+        return True
+
+    def _heard_from(self, addr: Address, sequence: int, size: int, now: float) -> None:
+        self.peer.heard(addr, sequence, size, now)
+
+    def _parse(self, payload: bytes) -> Heartbeat | None:
+        try:
+            return parse_heartbeat_untrusted(payload)
+        except MalformedHeartbeat:
+            self.counters.malformed += 1
+            return None
+
+    def _measured(self, sample: RoundTripSample, now: float) -> None:
+        self.path.add_round_trip(sample, now)
+        if self.link is not None:
+            self.link.encryptor.answer_heard(sample.sent_at, now)
+
+
+class CtrlHandler(PortHandler):
+    """The port of messages about the data."""
+
+    port_type = PortType.CTRL
+
+
+class UpHandler(PortHandler):
+    """The port of data from client to server."""
+
+    port_type = PortType.UP
+
+
+class DnHandler(PortHandler):
+    """The port of data from server to client."""
+
+    port_type = PortType.DN
+
+
+class ClientPortListener(PortListener, Protocol):
+    """A client's session, which is also told how its heartbeats do."""
+
+    def heartbeat_answered(self, handler: ClientPortHandler, heartbeat: Heartbeat, round_trip: float) -> None:
+        """An answer to a heartbeat came: the first, with `echo=1`, or the second, with which the countdown ends."""
+
+
+class ClientPortHandler(PortHandler):
+    """The client's counterpart of one of the server's ports: it begins heartbeats and returns what has `echo` left."""
+
+    port_type = PortType.CTRL  # of an instance: as given
+
+    def __init__(
+        self,
+        config: Settings | Mapping[str, Any] | None,
+        comm_encryptor: CommEncryptor,
+        port_type: PortType,
+        server: Address,
+        *,
+        link: Link,
+        listener: ClientPortListener,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(config, comm_encryptor, link=link, listener=listener, clock=clock)
+        self.port_type = port_type
+        self.peer = PeerAddress(server)
+        self._client_listener = listener
+        self._begun = ClientCountdown()
+
+    def begin_heartbeat(self, client_ms: int) -> None:
+        """Send `client_ts3=<client_ms> echo=2`."""
+        self.send(self._begun.begin(client_ms, self.clock.monotonic()), HEARTBEAT_FLAGS)
+
+    def forget_heartbeat(self, client_ms: int) -> None:
+        """Await nothing more of that heartbeat."""
+        self._begun.forget(client_ms)
+
+    def handle_heartbeat(
+        self, payload: bytes, addr: Address, flags: int, channel: int, sequence: int, offset: int
+    ) -> None:
+        """Return a first answer unchanged, and measure."""
+        heartbeat = self._parse(payload)
+        if heartbeat is None:
+            return
+        now = self.clock.monotonic()
+        sample = self._begun.answered(heartbeat, now)
+        if sample is None:
+            self.counters.unmatched += 1
+            return
+        if heartbeat.echo > 0:
+            self.send(payload, HEARTBEAT_FLAGS, channel)
+            self.path.count_answered()
+            if heartbeat.server_ts2 is not None:
+                # The server read its clock about half of a round trip after we ours.
+                offset_ms = heartbeat.server_ts2 - heartbeat.client_ts3 - sample.round_trip * 500
+                self.path.offset.add(offset_ms, sample.round_trip, now)
+        self._measured(sample, now)
+        self._client_listener.heartbeat_answered(self, heartbeat, sample.round_trip)
+
+    def _heard_from(self, addr: Address, sequence: int, size: int, now: float) -> None:
+        """It is the client that roams: the server stays where the rendezvous found it."""

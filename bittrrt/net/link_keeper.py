@@ -1,0 +1,195 @@
+"""Opens sessions, and keeps one open for good.
+
+    open --> up --suspected, ended--> open again (while the old one goes on listening) --> up
+              ^                          | no: wait a little longer each time
+              +------ revived -----------+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from twisted.application.internet import backoffPolicy
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ..errors import LinkError, NotBittrRt
+from ..files.identity import Identity
+from ..files.known_servers import KnownServer, key_changed_error
+from ..link.encryptor import CommEncryptor
+from ..settings import Settings
+from ..wire.datagram import PortType
+from ..wire.messages import CloseReason, Open, Welcome
+from .client_connection import ClientConnection, HeartbeatRound, SessionObserver
+from .clock import SYSTEM_CLOCK, Clock
+from .rendezvous_client import rendezvous
+from .tls import ConnectionCreator
+
+MAX_BACKOFF: Final = 5.0  # seconds, and up to one more of jitter: a server that is back is found within ten
+
+
+def check_against(server: KnownServer) -> Callable[[str], None]:
+    """A check of the key that a server shows against the one pinned for it."""
+
+    def check(shown: str) -> None:
+        if shown != server.fingerprint:
+            raise key_changed_error(server, shown)
+
+    return check
+
+
+class SessionOpener:
+    """Everything it takes to open a session with one server."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        identity: Identity,
+        server: KnownServer,
+        *,
+        heartbeat: int | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`heartbeat` in milliseconds; None for the server's."""
+        self.reactor = reactor
+        self.settings = settings
+        self.server = server
+        self.clock = clock
+        self._heartbeat = heartbeat
+        self._creator = ConnectionCreator(identity)
+
+    async def open(self, observer: SessionObserver, replaces: str = "") -> ClientConnection:
+        """A session, with its heart beating. Raises `LinkError`."""
+        encryptor = CommEncryptor()
+        answer = await rendezvous(
+            self.reactor,
+            self._creator,
+            self.server.host,
+            self.server.port,
+            check_against(self.server),
+            lambda _: Open(encryptor.get_public_key(), replaces),
+        )
+        welcome = answer.message
+        if not isinstance(welcome, Welcome):
+            raise NotBittrRt(f"{self.server.host} gave an answer to another question")
+        encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter)
+        heartbeat = welcome.heartbeat if self._heartbeat is None else self._heartbeat
+        if heartbeat * 2 > welcome.stale_after:
+            raise LinkError(
+                f"a heartbeat every {heartbeat} ms is too slow for this server, which ends a session after"
+                f" {welcome.stale_after} ms of silence: choose at most {welcome.stale_after // 2}"
+            )
+        connection = ClientConnection(
+            msgspec.structs.replace(self.settings, heartbeat=heartbeat),
+            encryptor,
+            (answer.server_address,),
+            {port_type: welcome.port(port_type) for port_type in PortType},
+            observer=observer,
+            reactor=self.reactor,
+            stale_after=welcome.stale_after / 1000,
+            clock=self.clock,
+        )
+        connection.start()
+        return connection
+
+
+class KeeperObserver(SessionObserver):
+    """Who watches a link that is kept up."""
+
+    def link_up(self, connection: ClientConnection) -> None:
+        """A session is open, the first or a new one."""
+
+    def link_down(self, why: LinkError) -> None:
+        """There is no session, for the reason given; another try follows."""
+
+
+class LinkKeeper:
+    """Keeps a session with one server open, until stopped or until the server says that it is of no use."""
+
+    log = Logger()
+
+    def __init__(self, opener: SessionOpener, observer: KeeperObserver) -> None:
+        self.connection: ClientConnection | None = None
+        self._opener = opener
+        self._observer = observer
+        self._delay = backoffPolicy(initialDelay=0.2, maxDelay=MAX_BACKOFF)
+        self._changed: Deferred[None] = Deferred()
+        self._waiting: Deferred[Any] | None = None
+        self._stopping = False
+
+    async def run(self, *, first_try_counts: bool = False) -> None:
+        """Keep the link up. Returns when stopped; raises the `LinkError` that no further try can mend.
+
+        With `first_try_counts`, a failure to open the first session is raised whatever it is.
+        """
+        failures = 0
+        while not self._stopping:
+            before = self.connection
+            if before is None or before.ended or before.suspected:
+                try:
+                    opened = await self._opener.open(self, before.link_id if before is not None else "")
+                except LinkError as error:
+                    if not error.retry or (first_try_counts and before is None):
+                        await self.stop()
+                        raise
+                    self._observer.link_down(error)
+                    await self._sleep(self._delay(failures))
+                    failures += 1
+                    continue
+                failures = 0
+                if before is not None:
+                    await before.close(CloseReason.REPLACED)
+                self.connection = opened
+                if self._stopping:
+                    break
+                self._observer.link_up(opened)
+            self._changed = Deferred()
+            if not (self.connection.ended or self.connection.suspected):
+                await self._changed
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Say goodbye and stop."""
+        self._stopping = True
+        self._wake()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self.connection is not None:
+            await self.connection.close()
+
+    async def _sleep(self, seconds: float) -> None:
+        self._waiting = deferLater(self._opener.reactor, seconds)
+        try:
+            await self._waiting
+        except CancelledError:
+            pass
+        finally:
+            self._waiting = None
+
+    def _wake(self) -> None:
+        if not self._changed.called:
+            self._changed.callback(None)
+
+    # --- SessionObserver: pass on, and wake up where there is something to do ---
+
+    def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
+        """See `SessionObserver`."""
+        self._observer.heartbeat_finished(connection, beat)
+
+    def session_suspected(self, connection: ClientConnection) -> None:
+        """See `SessionObserver`."""
+        self._observer.session_suspected(connection)
+        self._wake()
+
+    def session_revived(self, connection: ClientConnection) -> None:
+        """See `SessionObserver`."""
+        self._observer.session_revived(connection)
+
+    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
+        """See `SessionObserver`."""
+        self._observer.session_ended(connection, why)
+        self._wake()

@@ -1,0 +1,178 @@
+"""The server's sessions: who may have one, which exist, and when they end."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from ..errors import InviteExpired, InviteRejected, InviteUsed, KeyAgreementError, LinkError, PortsExhausted, ServerBusy
+from ..files.authorized_clients import AuthorizedClients, valid_name
+from ..files.invites import Invites
+from ..link.peer_address import Address
+from ..settings import Settings
+from ..wire.datagram import PortType
+from ..wire.invite import proof_holds
+from ..wire.messages import CloseReason, Join, Joined, Open, RefusalReason, Refused, Welcome
+from .client import Client
+from .clock import SYSTEM_CLOCK, Clock
+from .port_manager import PortManager
+
+QUIET_HEARTBEATS: Final = 2.5
+"""A session that missed so many may be given up for a new one of the same key: its client was killed, most likely."""
+
+_REFUSALS: Final[dict[type[LinkError], RefusalReason]] = {
+    InviteUsed: RefusalReason.INVITE_USED,
+    InviteExpired: RefusalReason.INVITE_EXPIRED,
+    InviteRejected: RefusalReason.INVITE_UNKNOWN,
+    PortsExhausted: RefusalReason.NO_PORTS,
+    ServerBusy: RefusalReason.BUSY,
+}
+
+
+class Server:
+    """Opens, keeps and ends sessions. Knows nothing of TLS, and no socket but those of its sessions."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        fingerprint: str,
+        authorized: AuthorizedClients,
+        invites: Invites,
+        *,
+        reactor: Any = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.settings = settings
+        self.fingerprint = fingerprint
+        self.authorized = authorized
+        self.invites = invites
+        self.clock = clock
+        self.port_manager = PortManager(
+            settings, quarantine=settings.port_quarantine_seconds, now=clock.monotonic
+        )
+        self.sessions: dict[str, Client] = {}
+        self.refusals: Counter[RefusalReason] = Counter()
+        self._reactor = reactor
+        self._stale_at: list[tuple[float, str]] = []  # a heap of (time, link id); when it comes, it is looked at again
+
+    def join(self, message: Join, fingerprint: str, exporter: bytes) -> Joined | Refused:
+        """Let the client with this key in, if it proves that it holds an invite's token."""
+        if not proof_holds(message.verifier, message.proof, exporter, self.fingerprint, fingerprint):
+            return self._refused(RefusalReason.INVITE_UNKNOWN, fingerprint)
+        try:
+            name = self.invites.redeem(message.verifier, self.clock.wall_ms() / 1000)
+        except InviteRejected as error:
+            return self._refused(_REFUSALS[type(error)], fingerprint)
+        name = name or (message.name if valid_name(message.name) else "client")
+        self.authorized.authorize(fingerprint, name)
+        self.log.info("{name} ({fingerprint}) has joined", name=name, fingerprint=fingerprint)
+        return Joined(name)
+
+    def open(self, message: Open, fingerprint: str, exporter: bytes) -> Welcome | Refused:
+        """Open a session for the client with this key. No socket is opened before it is known to be let in."""
+        self.authorized.refresh()
+        known = self.authorized.lookup(fingerprint)
+        if known is None:
+            return self._refused(RefusalReason.UNKNOWN_CLIENT, fingerprint)
+        if known.revoked:
+            return self._refused(RefusalReason.REVOKED_CLIENT, fingerprint)
+        before = self.sessions.get(message.replaces)
+        if before is not None and before.fingerprint != fingerprint:
+            before = None
+        if before is None and not self._room_for(fingerprint):
+            return self._refused(RefusalReason.TOO_MANY_SESSIONS, fingerprint)
+        try:
+            client = Client(
+                self.settings, self.port_manager, message.public_key, salt=exporter, fingerprint=fingerprint,
+                name=known.name, listener=self, reactor=self._reactor, clock=self.clock,
+            )  # fmt: skip
+            if before is None:
+                client.conn.listen()
+            else:
+                client.conn.take_over(before.conn)
+                del self.sessions[before.link_id]
+        except KeyAgreementError:
+            return self._refused(RefusalReason.MALFORMED, fingerprint)
+        except (PortsExhausted, ServerBusy) as error:
+            self.log.warn("no session for {name}: {error}", name=known.name, error=error)
+            return self._refused(_REFUSALS[type(error)], fingerprint)
+        self.sessions[client.link_id] = client
+        self._watch(client)
+        self.log.info(
+            "{name} opened link {link} on ports {ports}",
+            name=client.name, link=client.link_id[:8], ports=sorted(client.conn.ports.values()),
+        )  # fmt: skip
+        ports = client.conn.ports
+        return Welcome(
+            public_key=client.ce.get_public_key(),
+            ctrl=ports[PortType.CTRL],
+            up=ports[PortType.UP],
+            dn=ports[PortType.DN],
+            heartbeat=self.settings.heartbeat,
+            stale_after=round(self.settings.stale_after_seconds * 1000),
+        )
+
+    def close_session(self, client: Client, reason: CloseReason) -> Deferred[Any]:
+        """End one session."""
+        self.sessions.pop(client.link_id, None)
+        self.log.info("{name}: link {link} ended: {why}", name=client.name, link=client.link_id[:8], why=reason.value)
+        return client.close(reason)
+
+    def close(self) -> Deferred[Any]:
+        """End all sessions in order, saying goodbye. Fires when every socket is closed."""
+        return DeferredList([self.close_session(c, CloseReason.SHUTDOWN) for c in list(self.sessions.values())])
+
+    def sweep(self) -> None:
+        """End what has gone stale, and what belongs to a key that is no longer let in. Called about once a second."""
+        now = self.clock.monotonic()
+        while self._stale_at and self._stale_at[0][0] <= now:
+            client = self.sessions.get(heapq.heappop(self._stale_at)[1])
+            if client is None:
+                continue
+            if client.last_heard() + self.settings.stale_after_seconds <= now:
+                self.close_session(client, CloseReason.STALE)
+            else:
+                self._watch(client)
+        if self.authorized.refresh():
+            for client in list(self.sessions.values()):
+                known = self.authorized.lookup(client.fingerprint)
+                if known is None or known.revoked:
+                    self.close_session(client, CloseReason.REVOKED)
+
+    def client_said_goodbye(self, client: Client) -> None:
+        """See `ClientListener`."""
+        if client.link_id in self.sessions:
+            self.close_session(client, CloseReason.GOODBYE)
+
+    def client_moved(self, client: Client, port_type: PortType, before: Address, after: Address) -> None:
+        """See `ClientListener`."""
+        self.log.info(
+            "{name}: {port} moved from {before} to {after}",
+            name=client.name, port=port_type.value, before=before[:2], after=after[:2],
+        )  # fmt: skip
+
+    def _watch(self, client: Client) -> None:
+        due = client.last_heard() + self.settings.stale_after_seconds
+        heapq.heappush(self._stale_at, (due, client.link_id))
+
+    def _room_for(self, fingerprint: str) -> bool:
+        """Whether the key may have one more session; a quiet one of it is given up for that."""
+        held = [client for client in self.sessions.values() if client.fingerprint == fingerprint]
+        if len(held) < self.settings.max_sessions_per_key:
+            return True
+        quietest = min(held, key=Client.last_heard)
+        if self.clock.monotonic() - quietest.last_heard() < QUIET_HEARTBEATS * self.settings.heartbeat_seconds:
+            return False
+        self.close_session(quietest, CloseReason.STALE)
+        return True
+
+    def _refused(self, reason: RefusalReason, fingerprint: str) -> Refused:
+        self.refusals[reason] += 1
+        self.log.info("refused {fingerprint}: {reason}", fingerprint=fingerprint, reason=reason.value)
+        return Refused(reason)
