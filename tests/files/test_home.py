@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -35,7 +36,7 @@ def disk_that_takes(size: int) -> Iterator[None]:
 
 class HomeTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.home = Home(Path(self.mktemp()))
+        self.home = Home(Path(self.enterContext(TemporaryDirectory())) / "home")
 
     def test_it_and_its_files_are_for_their_owner_alone(self) -> None:
         before = os.umask(0)
@@ -171,7 +172,7 @@ class GiveToTests(SynchronousTestCase):
     nobody = 65534
 
     def setUp(self) -> None:
-        self.home = Home(Path(self.mktemp()))
+        self.home = Home(Path(self.enterContext(TemporaryDirectory())) / "home")
         self.home.write("a", "")
 
     def owners(self) -> dict[str, tuple[int, int]]:
@@ -202,7 +203,7 @@ class GiveToTests(SynchronousTestCase):
 
     @skipUnless(os.geteuid() == 0, "only root can give files away")
     def test_other_names_of_files_elsewhere_are_not_given_away(self) -> None:
-        elsewhere = Path(self.mktemp())
+        elsewhere = Path(self.enterContext(TemporaryDirectory())) / "home"
         elsewhere.write_text("")
         (self.home.path / "hard").hardlink_to(elsewhere)
         (self.home.path / "soft").symlink_to(elsewhere.resolve())

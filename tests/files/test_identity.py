@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -27,7 +28,7 @@ from bittrrt.wire.fingerprint import fingerprint_of
 
 class IdentityTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.home = Home(Path(self.mktemp()))
+        self.home = Home(Path(self.enterContext(TemporaryDirectory())) / "home")
         self.path = self.home.path / FILE_NAME
 
     def test_it_is_made_once_and_then_the_same(self) -> None:
@@ -41,7 +42,7 @@ class IdentityTests(SynchronousTestCase):
         self.assertEqual(made.certificate, loaded.certificate)
 
     def test_two_homes_have_two_keys(self) -> None:
-        other, _ = load_or_create_identity(Home(Path(self.mktemp())))
+        other, _ = load_or_create_identity(Home(Path(self.enterContext(TemporaryDirectory())) / "home"))
         self.assertNotEqual(load_or_create_identity(self.home)[0].fingerprint, other.fingerprint)
 
     def test_the_key_comes_from_the_random_source_given(self) -> None:
