@@ -38,9 +38,6 @@ class Home:
         self._lock_depth = 0
         self._lock_fd = -1
 
-    def __repr__(self) -> str:
-        return f"Home({str(self.path)!r})"
-
     def ensure(self) -> None:
         """Make the directory, 0700, if it is not there. Raises `SettingsError` if that fails, or if others can write
         in it: they could put their own keys there.
