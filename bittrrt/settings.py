@@ -19,7 +19,7 @@ from .errors import SettingsError
 DEFAULT_PORT: Final = 6711
 STALE_HEARTBEATS: Final = 6  # heartbeats of silence until a session is stale, unless `stale_after` is set
 
-PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 def default_home() -> Path:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ..errors import InviteRejected, SettingsError
+from ..errors import InviteExpired, InviteRejected, InviteUsed, SettingsError
 from ..wire.invite import new_token, verifier_of
 from .authorized_clients import valid_name
 from .home import Home
@@ -79,8 +79,9 @@ class Invites:
     def redeem(self, verifier: str, now: float) -> str:
         """Use the link up whose token makes `verifier`, and return the name that the owner gave it, empty if none.
 
-        That it is used is on disk on return. The caller has checked the proof. Raises `InviteRejected` for a link that
-        was used, has expired or is not known, and `SettingsError` if the file cannot be written: it is not used then.
+        That it is used is on disk on return. The caller has checked the proof. Raises `InviteUsed`, `InviteExpired`, or
+        `InviteRejected` for one that is not known, and `SettingsError` if the file cannot be written: it is not used
+        then.
         """
         with self._home.locked():
             lines = self._home.read_lines(FILE_NAME)
@@ -91,10 +92,10 @@ class Invites:
                     "this server does not know this link: ask its owner for a new one (bittrrt invite)"
                 )
             if any(invite.used for invite in found):
-                raise InviteRejected("this link was used already: ask for a new one (bittrrt invite), each works once")
+                raise InviteUsed("this link was used already: ask for a new one (bittrrt invite), each works once")
             invite = found[0]
             if not invite.is_open(now):
-                raise InviteRejected("this link has expired: ask for a new one (bittrrt invite)")
+                raise InviteExpired("this link has expired: ask for a new one (bittrrt invite)")
             lines[invites.index(invite)] = str(replace(invite, used=True))
             self._home.write_lines(FILE_NAME, lines)
         return invite.name

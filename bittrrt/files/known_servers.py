@@ -14,8 +14,8 @@ from typing import Final
 
 from ..errors import ServerKeyChanged, ServerUnknown, SettingsError
 from ..settings import DEFAULT_PORT
+from ..wire.endpoint import parse_host_port, show_host_port
 from ..wire.fingerprint import parse_fingerprint
-from ..wire.invite import parse_host_port, show_host_port
 from .home import Home
 
 FILE_NAME: Final = "known_servers"

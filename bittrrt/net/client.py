@@ -43,7 +43,7 @@ class Client:
         reactor: Any = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """Agree on keys with the client's X25519 `public_key`. Raises `KeyAgreementError` for one that cannot be used."""
+        """Agree on keys with the client's X25519 `public_key`. Raises `KeyAgreementError` for one that is none."""
         self.config = as_settings(config)
         self.fingerprint = fingerprint
         self.name = name

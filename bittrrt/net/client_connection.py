@@ -1,7 +1,7 @@
 """The client's end of one session: three handlers, and the heartbeat that drives them.
 
-    LoopingCall -> beat -> three `begin_heartbeat` ... heartbeat_answered -> round complete -> observer
-    timer ---------------> rounds that are late, Liveness: probe, suspected, stale
+LoopingCall -> beat -> three `begin_heartbeat` ... heartbeat_answered -> round complete -> observer
+timer ---------------> rounds that are late, Liveness: probe, suspected, stale
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _GOODBYES: Final = {
     CloseReason.REPLACED: LinkClosed("another session of this client took this one's place"),
     CloseReason.STALE: LinkLost("the server had not heard this client for too long, and ended the session"),
     CloseReason.REVOKED: ClientRejected(
-        "the server's owner has revoked this client's key: ask for a new link (bittrrt invite) and run: bittrrt join LINK"
+        "the server's owner has revoked this client's key: ask for a new link and run: bittrrt join LINK"
     ),
 }
 
@@ -116,9 +116,14 @@ class ClientConnection:
         self.link = Link(encryptor)
         self.handlers = {
             port_type: ClientPortHandler(
-                settings, encryptor, port_type, (server[0], number, *server[2:]),
-                link=self.link, listener=self, clock=clock,
-            )  # fmt: skip
+                settings,
+                encryptor,
+                port_type,
+                (server[0], number, *server[2:]),
+                link=self.link,
+                listener=self,
+                clock=clock,
+            )
             for port_type, number in self.ports.items()
         }
         self.beats = 0

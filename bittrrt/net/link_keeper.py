@@ -1,14 +1,14 @@
 """Opens sessions, and keeps one open for good.
 
-    open --> up --suspected, ended--> open again (while the old one goes on listening) --> up
-              ^                          | no: wait a little longer each time
-              +------ revived -----------+
+open --> up --suspected, ended--> open again (while the old one goes on listening) --> up
+          ^                          | no: wait a little longer each time
+          +------ revived -----------+
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from twisted.application.internet import backoffPolicy
@@ -97,7 +97,7 @@ class SessionOpener:
         return connection
 
 
-class KeeperObserver(SessionObserver):
+class KeeperObserver(SessionObserver, Protocol):
     """Who watches a link that is kept up."""
 
     def link_up(self, connection: ClientConnection) -> None:
@@ -140,16 +140,21 @@ class LinkKeeper:
                     await self._sleep(self._delay(failures))
                     failures += 1
                     continue
-                failures = 0
                 if before is not None:
                     await before.close(CloseReason.REPLACED)
                 self.connection = opened
                 if self._stopping:
                     break
                 self._observer.link_up(opened)
+                before = opened
             self._changed = Deferred()
-            if not (self.connection.ended or self.connection.suspected):
+            if not (before.ended or before.suspected):
                 await self._changed
+            if before.last_heard() is not None:
+                failures = 0
+            elif not self._stopping:  # a rendezvous, and then silence: UDP does not get through
+                await self._sleep(self._delay(failures))
+                failures += 1
         await self.stop()
 
     async def stop(self) -> None:

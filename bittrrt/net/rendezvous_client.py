@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from twisted.internet import error as failures
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet import error as failures
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import NetstringReceiver
@@ -93,16 +93,16 @@ class RendezvousClient(NetstringReceiver):
         try:
             self._check_key(peer_fingerprint(connection))
             self._exporter = exporter(connection)
-            self.sendString(encode_message(self._make_message(self._exporter)))
+            self.sendString(encode_message(self._make_message(self._exporter)))  # type: ignore[no-untyped-call]
         except LinkError:
-            self._finish(Failure())
+            self._finish(Failure())  # type: ignore[no-untyped-call]
 
     def stringReceived(self, string: bytes) -> None:
         """The one answer."""
         try:
             message = parse_server_message_untrusted(string)
         except MalformedMessage as error:
-            self._finish(Failure(NotBittrRt(f"its answer makes no sense: {error}")))
+            self._finish(Failure(NotBittrRt(f"its answer makes no sense: {error}")))  # type: ignore[no-untyped-call]
         else:
             self._finish(Answer(message, self._exporter, self._tls().getPeer().host))
 

@@ -74,7 +74,7 @@ class RendezvousServer(NetstringReceiver):
             answer = Refused(RefusalReason.BUSY)
         self._fingerprint = ""  # one message is all
         self._set_deadline()
-        self.sendString(encode_message(answer))
+        self.sendString(encode_message(answer))  # type: ignore[no-untyped-call]
         self._tls().loseConnection()
 
     def _answer(self, message: ClientMessage) -> ServerMessage:

@@ -9,7 +9,16 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
-from ..errors import InviteExpired, InviteRejected, InviteUsed, KeyAgreementError, LinkError, PortsExhausted, ServerBusy
+from ..errors import (
+    InviteExpired,
+    InviteRejected,
+    InviteUsed,
+    KeyAgreementError,
+    LinkError,
+    PortsExhausted,
+    ServerBusy,
+    SettingsError,
+)
 from ..files.authorized_clients import AuthorizedClients, valid_name
 from ..files.invites import Invites
 from ..link.peer_address import Address
@@ -30,6 +39,7 @@ _REFUSALS: Final[dict[type[LinkError], RefusalReason]] = {
     InviteRejected: RefusalReason.INVITE_UNKNOWN,
     PortsExhausted: RefusalReason.NO_PORTS,
     ServerBusy: RefusalReason.BUSY,
+    SettingsError: RefusalReason.BUSY,
 }
 
 
@@ -53,9 +63,7 @@ class Server:
         self.authorized = authorized
         self.invites = invites
         self.clock = clock
-        self.port_manager = PortManager(
-            settings, quarantine=settings.port_quarantine_seconds, now=clock.monotonic
-        )
+        self.port_manager = PortManager(settings, quarantine=settings.port_quarantine_seconds, now=clock.monotonic)
         self.sessions: dict[str, Client] = {}
         self.refusals: Counter[RefusalReason] = Counter()
         self._reactor = reactor
@@ -67,16 +75,17 @@ class Server:
             return self._refused(RefusalReason.INVITE_UNKNOWN, fingerprint)
         try:
             name = self.invites.redeem(message.verifier, self.clock.wall_ms() / 1000)
-        except InviteRejected as error:
+        except (InviteRejected, SettingsError) as error:
+            self.log.warn("{fingerprint} was not let in: {error}", fingerprint=fingerprint, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
-        name = name or (message.name if valid_name(message.name) else "client")
-        self.authorized.authorize(fingerprint, name)
+            name = name or (message.name if valid_name(message.name) else "client")
+            self.authorized.authorize(fingerprint, name)
         self.log.info("{name} ({fingerprint}) has joined", name=name, fingerprint=fingerprint)
         return Joined(name)
 
     def open(self, message: Open, fingerprint: str, exporter: bytes) -> Welcome | Refused:
         """Open a session for the client with this key. No socket is opened before it is known to be let in."""
-        self.authorized.refresh()
+        self._look_at_authorized()
         known = self.authorized.lookup(fingerprint)
         if known is None:
             return self._refused(RefusalReason.UNKNOWN_CLIENT, fingerprint)
@@ -139,7 +148,7 @@ class Server:
                 self.close_session(client, CloseReason.STALE)
             else:
                 self._watch(client)
-        if self.authorized.refresh():
+        if self._look_at_authorized():
             for client in list(self.sessions.values()):
                 known = self.authorized.lookup(client.fingerprint)
                 if known is None or known.revoked:
@@ -156,6 +165,14 @@ class Server:
             "{name}: {port} moved from {before} to {after}",
             name=client.name, port=port_type.value, before=before[:2], after=after[:2],
         )  # fmt: skip
+
+    def _look_at_authorized(self) -> bool:
+        """Whether `authorized_clients` has changed. If it cannot be read, what was known before still holds."""
+        try:
+            return self.authorized.refresh()
+        except SettingsError as error:
+            self.log.error("{error}", error=error)
+            return False
 
     def _watch(self, client: Client) -> None:
         due = client.last_heard() + self.settings.stale_after_seconds

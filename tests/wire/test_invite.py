@@ -10,16 +10,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.errors import InviteRejected, SettingsError
 from bittrrt.settings import DEFAULT_PORT
+from bittrrt.wire.endpoint import parse_host_port, show_host_port
 from bittrrt.wire.fingerprint import fingerprint_of
 from bittrrt.wire.invite import (
     MAX_LINK,
     InviteLink,
     new_token,
-    parse_host_port,
     parse_invite_link,
     proof_holds,
     prove,
-    show_host_port,
     verifier_of,
 )
 

@@ -1,0 +1,139 @@
+"""`twistd bittrrt-client HOST`: a service that keeps a link up for good."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python import usage
+
+from ..errors import LinkError, SettingsError
+from ..files.home import Home
+from ..files.identity import Identity, load_identity
+from ..files.known_servers import KnownServer, KnownServers
+from ..net.client_connection import ClientConnection, HeartbeatRound
+from ..net.link_keeper import LinkKeeper, SessionOpener
+from ..settings import Settings, settings_from_options
+from .systemd import notify
+
+HOPELESS_RETRY: Final = 60.0  # seconds; what only a person can mend, a person may mend
+
+
+class Options(usage.Options):
+    """Options of `twistd bittrrt-client`."""
+
+    synopsis = "[options] HOST[:PORT]"
+    longdesc = "Keeps a link with a server up for good. Join the server first: bittrrt join LINK."
+    optParameters = [
+        ["config", "c", None, "A TOML file with any of these options."],
+        ["home", None, None, "Directory of keys and servers. [default: $BITTRRT_HOME or ~/.bittrrt]"],
+        ["heartbeat", None, None, "Milliseconds from one heartbeat to the next. [default: as the server says]"],
+    ]
+
+    settings: Settings
+
+    def parseArgs(self, host: str) -> None:  # type: ignore[override]
+        """The one argument."""
+        self["host"] = host
+
+    def postOptions(self) -> None:
+        """Check everything before anything is done. Ends the program with one line if it does not fit."""
+        try:
+            self.settings = settings_from_options(
+                {"home": self["home"], "heartbeat": self["heartbeat"]}, self["config"]
+            )
+        except LinkError as error:
+            raise SystemExit(f"bittrrt-client: {error}") from None
+
+
+def known_identity(home: Home) -> Identity:
+    """This end's identity. Raises `SettingsError` if it has none: then it has joined nothing yet."""
+    identity = load_identity(home)
+    if identity is None:
+        raise SettingsError(
+            f"this end has no key yet in {home.path}: ask a server's owner for a link, then run: bittrrt join LINK"
+        )
+    return identity
+
+
+def makeService(options: Options) -> IService:
+    """The service."""
+    from twisted.internet import reactor  # noqa: PLC0415  twistd has chosen which by now
+
+    settings = options.settings
+    try:
+        home = Home(settings.home)
+        server = KnownServers(home).resolve(options["host"])
+        heartbeat = settings.heartbeat if options["heartbeat"] is not None else None
+        opener = SessionOpener(reactor, settings, known_identity(home), server, heartbeat=heartbeat)
+    except LinkError as error:
+        raise SystemExit(f"bittrrt-client: {error}") from None
+    return ClientService(opener)
+
+
+class ClientService(Service):
+    """Keeps one link up. Logs when it comes and goes."""
+
+    log = Logger()
+
+    def __init__(self, opener: SessionOpener) -> None:
+        self._opener = opener
+        self._keeper = LinkKeeper(opener, self)
+        self._pause: Deferred[None] | None = None
+
+    @property
+    def server(self) -> KnownServer:
+        """The other end."""
+        return self._opener.server
+
+    def startService(self) -> None:
+        """Open the link."""
+        super().startService()  # type: ignore[no-untyped-call]
+        Deferred.fromCoroutine(self._keep()).addErrback(lambda f: self.log.failure("the link's keeper failed", f))
+        notify("READY=1")
+
+    async def stopService(self) -> None:
+        """Say goodbye."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._pause is not None:
+            self._pause.cancel()
+        await self._keeper.stop()
+
+    async def _keep(self) -> None:
+        while self.running:
+            try:
+                await self._keeper.run()
+            except LinkError as error:
+                self.log.error("{error}; trying again in {pause:.0f} s", error=error, pause=HOPELESS_RETRY)
+                self._pause = deferLater(self._opener.reactor, HOPELESS_RETRY)
+                try:
+                    await self._pause
+                except CancelledError:
+                    return
+                self._keeper = LinkKeeper(self._opener, self)
+
+    def link_up(self, connection: ClientConnection) -> None:
+        """See `KeeperObserver`."""
+        self.log.info("link {link} with {host} is up", link=connection.link_id[:8], host=self.server.host)
+
+    def link_down(self, why: LinkError) -> None:
+        """See `KeeperObserver`."""
+        self.log.warn("{why}", why=why)
+
+    def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
+        """See `SessionObserver`."""
+
+    def session_suspected(self, connection: ClientConnection) -> None:
+        """See `SessionObserver`."""
+        self.log.warn("link {link} is not answered; opening a new one", link=connection.link_id[:8])
+
+    def session_revived(self, connection: ClientConnection) -> None:
+        """See `SessionObserver`."""
+        self.log.info("link {link} is heard again", link=connection.link_id[:8])
+
+    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
+        """See `SessionObserver`."""
+        self.log.warn("link {link} ended: {why}", link=connection.link_id[:8], why=why)

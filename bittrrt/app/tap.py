@@ -1,0 +1,101 @@
+"""`twistd bittrrt`: its options, and the service made of them."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import socket
+import time
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from ..errors import LinkError
+from ..files.home import Home
+from ..files.identity import load_or_create_identity
+from ..net.port_manager import parse_port_ranges
+from ..settings import Settings, settings_from_options
+from .invitation import ServerEndpoint, make_invitation, remember_endpoint
+from .server_service import ServerService, cannot_listen
+
+
+class Options(usage.Options):
+    """Options of `twistd bittrrt`. Each has its key in the TOML file of --config, with the same name."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Serves encrypted real-time links over UDP. The first start makes this server's key and prints the command that"
+        " lets the first client in; 'bittrrt invite' makes more."
+    )
+    optParameters = [
+        ["config", "c", None, "A TOML file with any of these options, e.g. port = 6711."],
+        ["home", None, None, "Directory of keys and clients. [default: $BITTRRT_HOME or ~/.bittrrt]"],
+        ["interface", "i", None, "Address to listen on, IPv4 or IPv6; '::' for all of both. [default: 0.0.0.0]"],
+        ["port", "p", None, "TCP port where clients begin. [default: 6711]"],
+        ["port-ranges", None, None, "UDP ports for sessions, three each. [default: 6712-6999]"],
+        ["advertise", None, None, "HOST or HOST:PORT that invite links name. [default: a guess]"],
+        ["heartbeat", None, None, "Milliseconds from one heartbeat to the next. [default: 5000]"],
+        ["stale-after", None, None, "Milliseconds of silence that end a session. [default: six heartbeats]"],
+        ["max-sessions-per-key", None, None, "Sessions that one client may hold at a time. [default: 4]"],
+        ["port-quarantine", None, None, "Milliseconds that a released UDP port rests. [default: 120000]"],
+    ]
+    compData = usage.Completions(optActions={"config": usage.CompleteFiles("*.toml"), "home": usage.CompleteDirs()})  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+
+    settings: Settings
+
+    def postOptions(self) -> None:
+        """Check everything before anything is done. Ends the program with one line if it does not fit."""
+        named = {name.replace("-", "_"): value for name, value in self.items() if name != "config"}
+        try:
+            self.settings = settings_from_options(named, self["config"])
+            parse_port_ranges(self.settings.port_ranges)
+        except LinkError as error:
+            raise SystemExit(f"bittrrt: {error}") from None
+
+
+def makeService(options: Options) -> IService:
+    """The service. Makes the server's identity at the first start, and prints the line that lets a client in."""
+    from twisted.internet import reactor  # noqa: PLC0415  twistd has chosen which by now
+
+    settings = options.settings
+    check_port(settings)
+    try:
+        home = Home(settings.home)
+        identity, created = load_or_create_identity(home)
+        remember_endpoint(home, settings)
+        if created:
+            endpoint = ServerEndpoint(settings.interface, settings.port, settings.advertise)
+            link, _ = make_invitation(home, identity, endpoint, now=time.time())
+            print(f"On the client, within an hour, run:\n\nbittrrt join {link}\n", flush=True)  # noqa: T201
+        owner = _owner(options.parent or {})
+        if owner is not None:
+            home.give_to(*owner)
+        return ServerService(settings, identity, home, reactor)
+    except LinkError as error:
+        raise SystemExit(f"bittrrt: {error}") from None
+
+
+def check_port(settings: Settings) -> None:
+    """End with one line if another program holds the port: here it still reaches the terminal, also of a daemon."""
+    family = socket.AF_INET6 if ":" in settings.interface else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.interface, settings.port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno != errno.EACCES:  # with --uid the rights may come later
+                raise SystemExit(cannot_listen(settings, error)) from None
+
+
+def _owner(twistd: Any) -> tuple[int, int] | None:
+    """The user and group that twistd is going to change to, which must be able to write the home directory."""
+    uid, gid = twistd.get("uid"), twistd.get("gid")
+    if uid is None and gid is None:
+        return None
+    uid = os.getuid() if uid is None else uid if isinstance(uid, int) else pwd.getpwnam(uid).pw_uid
+    gid = os.getgid() if gid is None else gid if isinstance(gid, int) else grp.getgrnam(gid).gr_gid
+    return uid, gid
