@@ -89,9 +89,14 @@ def settings_from_options(options: Mapping[str, Any], config_file: str | None = 
     return _convert(values, "the options")
 
 
+def _path(_type: type, value: Any) -> Path:
+    """The one type here that msgspec leaves to us."""
+    return Path(value)
+
+
 def _convert(values: Mapping[str, Any], where: str) -> Settings:
     try:
-        settings = msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: {error}") from None
     return msgspec.structs.replace(settings, home=settings.home.expanduser())

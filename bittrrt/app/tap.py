@@ -42,7 +42,6 @@ class Options(usage.Options):
         ["max-sessions-per-key", None, None, "Sessions that one client may hold at a time. [default: 4]"],
         ["port-quarantine", None, None, "Milliseconds that a released UDP port rests. [default: 120000]"],
     ]
-    compData = usage.Completions(optActions={"config": usage.CompleteFiles("*.toml"), "home": usage.CompleteDirs()})  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
 
     settings: Settings
 

@@ -123,9 +123,9 @@ class PortHandler(DatagramProtocol, ABC):
         now = self.clock.monotonic()
         answer, sample = self._countdown.answer(heartbeat, self.clock.wall_ms(), now)
         found = sample is not None and self.peer.answered(addr, sample.sent_at)
-        self.send(answer, HEARTBEAT_FLAGS, channel)
         if found and self.listener is not None:
             self.listener.peer_found(self)
+        self.send(answer, HEARTBEAT_FLAGS, channel)
         if sample is None:
             self.path.count_lost(self._countdown.give_up(now - self.path.patience()))
             return

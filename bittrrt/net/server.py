@@ -75,11 +75,11 @@ class Server:
             return self._refused(RefusalReason.INVITE_UNKNOWN, fingerprint)
         try:
             name = self.invites.redeem(message.verifier, self.clock.wall_ms() / 1000)
+            name = name or (message.name if valid_name(message.name) else "client")
+            self.authorized.authorize(fingerprint, name)
         except (InviteRejected, SettingsError) as error:
             self.log.warn("{fingerprint} was not let in: {error}", fingerprint=fingerprint, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
-            name = name or (message.name if valid_name(message.name) else "client")
-            self.authorized.authorize(fingerprint, name)
         self.log.info("{name} ({fingerprint}) has joined", name=name, fingerprint=fingerprint)
         return Joined(name)
 
