@@ -140,6 +140,7 @@ class ClientConnection:
         self._beating = LoopingCall(self.beat)
         self._beating.clock = reactor
         self._timer: Any = None
+        self._timer_due = 0.0
 
     def start(self) -> None:
         """Open three sockets and begin to beat. Raises `LinkError` if the system has none left."""
@@ -277,11 +278,12 @@ class ClientConnection:
         due = self._liveness.next_timeout()
         if self._rounds:
             due = min(due, next(iter(self._rounds.values())).sent_at + self._patience())
-        delay = max(due - self.clock.monotonic(), 0.0)
         if self._timer is not None and self._timer.active():
-            self._timer.reset(delay)
-        else:
-            self._timer = self._reactor.callLater(delay, self._timed_out)
+            if self._timer_due <= due:
+                return  # it will look again; moving a timer to sooner would search all of the reactor's
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._reactor.callLater(max(due - self.clock.monotonic(), 0.0), self._timed_out)
 
     def _timed_out(self) -> None:
         self._finish_late_rounds()
