@@ -97,7 +97,7 @@ async def measure(reactor: Any, server: ServerProcess, sessions: int, seconds: f
 
 def run(sessions: int, seconds: float) -> None:
     """One size, in a process of its own: a reactor runs only once."""
-    from twisted.internet import reactor as global_reactor
+    from twisted.internet import reactor as global_reactor  # noqa: PLC0415  not before the fork
 
     reactor: Any = global_reactor
     allow_many_files()
