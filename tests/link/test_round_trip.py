@@ -53,6 +53,12 @@ class MinimumTests(SynchronousTestCase):
                 trip.add(0.02 if second <= changed_at else 0.2, float(second))
             self.assertEqual(trip.minimum, 0.2, f"changed at {changed_at} s")
 
+    def test_the_change_of_guard_does_not_forget_what_was_measured_just_before(self) -> None:
+        trip = RoundTrip()
+        for second in range(0, 400, 5):
+            trip.add(0.02 if second < 290 else 0.3, float(second))
+        self.assertEqual(trip.minimum, 0.02)
+
     def test_a_shorter_path_shows_at_once(self) -> None:
         trip = RoundTrip()
         trip.add(0.2, 0.0)

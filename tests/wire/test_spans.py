@@ -111,6 +111,12 @@ class SpanSetTests(SynchronousTestCase):
         self.assertRaises(ValueError, spans.remove_span, 5, 3)
         self.assertEqual(spans.get_spans(), [(0, 10)])
 
+    def test_only_spans_that_end_below_are_forgotten(self) -> None:
+        for number, kept in {0: 3, 2: 3, 3: 2, 4: 2, 6: 2, 7: 1, 9: 1, 10: 0}.items():
+            spans = SpanSet([(1, 2), (5, 6), (9, 9)])
+            spans.forget_spans_below(number)
+            self.assertEqual(spans.get_spans(), [(1, 2), (5, 6), (9, 9)][3 - kept :], f"below {number}")
+
     def test_what_is_no_number_is_not_in_it(self) -> None:
         self.assertNotIn("1", SpanSet([(0, 10)]))
         self.assertNotIn(None, SpanSet([(0, 10)]))
