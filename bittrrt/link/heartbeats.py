@@ -35,6 +35,7 @@ class _Awaited:
         self._sent: dict[int, tuple[int, float]] = {}
 
     def put(self, client_ts3: int, mark: int, now: float) -> None:
+        self._sent.pop(client_ts3, None)  # one that is sent again is the newest
         self._sent[client_ts3] = mark, now
         if len(self._sent) > MAX_AWAITED:
             del self._sent[next(iter(self._sent))]

@@ -255,7 +255,6 @@ class ClientConnection:
     def _finish(self, beat: HeartbeatRound) -> None:
         del self._rounds[beat.client_ms]
         replay = self.link.replay
-        self._direction.judge(replay.accepted, replay.missing)
         for port_type, handler in self.handlers.items():
             handler.forget_heartbeat(beat.client_ms)
             if port_type in beat.second:
@@ -264,6 +263,7 @@ class ClientConnection:
                 self._direction.missed(port_type, port_type in beat.first, replay.accepted)
                 if port_type not in beat.first:
                     handler.path.count_lost(1)
+        self._direction.judge(replay.accepted, replay.missing, settled=not self._rounds)
         self.observer.heartbeat_finished(self, beat)
 
     def _patience(self) -> float:
