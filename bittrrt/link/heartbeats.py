@@ -80,8 +80,9 @@ class ClientCountdown:
 
         One that is awaited and has `echo=1` is to be returned as it is.
         """
-        awaited = self._first if heartbeat.echo == 1 else self._second
-        return awaited.take(heartbeat.client_ts3, 0, now)
+        if heartbeat.echo == 1:
+            return self._first.take(heartbeat.client_ts3, 0, now)
+        return self._second.take(heartbeat.client_ts3, 0, now) if heartbeat.echo == 0 else None
 
     def returned(self, client_ts3: int, sent_at: float) -> None:
         """The first answer was sent back: await the second."""
