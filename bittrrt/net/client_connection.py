@@ -106,6 +106,7 @@ class ClientConnection:
         reactor: Any,
         stale_after: float,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """`settings.heartbeat` is the client's own; `stale_after`, in seconds, is the server's."""
         self.settings = settings
@@ -130,6 +131,7 @@ class ClientConnection:
         """Heartbeats begun."""
         self.ended = False
         self._reactor = reactor
+        self._port_class = port_class
         self._server = server
         self._sockets: list[LinkPort] = []
         self._rounds: dict[int, HeartbeatRound] = {}  # under way, by client_ms
@@ -146,7 +148,7 @@ class ClientConnection:
         interface = "::" if ":" in str(self._server[0]) else ""
         try:
             for handler in self.handlers.values():
-                socket = LinkPort(0, handler, interface, reactor=self._reactor)
+                socket = self._port_class(0, handler, interface, reactor=self._reactor)
                 socket.startListening()
                 self._sockets.append(socket)
         except OSError as error:

@@ -25,6 +25,7 @@ from ..wire.datagram import PortType
 from ..wire.messages import CloseReason, Open, Welcome
 from .client_connection import ClientConnection, HeartbeatRound, SessionObserver
 from .clock import SYSTEM_CLOCK, Clock
+from .port import LinkPort
 from .rendezvous_client import rendezvous
 from .tls import ConnectionCreator
 
@@ -53,6 +54,7 @@ class SessionOpener:
         *,
         heartbeat: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """`heartbeat` in milliseconds; None for the server's."""
         self.reactor = reactor
@@ -60,6 +62,7 @@ class SessionOpener:
         self.server = server
         self.clock = clock
         self._heartbeat = heartbeat
+        self._port_class = port_class
         self._creator = ConnectionCreator(identity)
 
     async def open(self, observer: SessionObserver, replaces: str = "") -> ClientConnection:
@@ -92,6 +95,7 @@ class SessionOpener:
             reactor=self.reactor,
             stale_after=welcome.stale_after / 1000,
             clock=self.clock,
+            port_class=self._port_class,
         )
         connection.start()
         return connection

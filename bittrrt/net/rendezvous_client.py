@@ -11,10 +11,11 @@ from typing import Any, Final, NamedTuple
 
 from twisted.internet import error as failures
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import NetstringReceiver
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -137,9 +138,10 @@ async def rendezvous(
     """
     where = f"{host}:{port}"
     result: Deferred[Answer] = Deferred()
-    endpoint = wrapClientTLS(creator, HostnameEndpoint(reactor, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT))
-    factory = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result))
-    factory.noisy = False
+    endpoint = HostnameEndpoint(reactor, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
+    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result))
+    factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
+    factory.noisy = inner.noisy = False
     try:
         await endpoint.connect(factory)
         result.addTimeout(ANSWER_TIME_LIMIT, reactor)
