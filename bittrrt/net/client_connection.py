@@ -246,7 +246,7 @@ class ClientConnection:
         patience = self._patience()
         while self._rounds:
             oldest = next(iter(self._rounds.values()))
-            if now - oldest.sent_at < patience and len(self._rounds) < MAX_ROUNDS:
+            if now < oldest.sent_at + patience and len(self._rounds) < MAX_ROUNDS:  # the sum for which the timer is set
                 break
             self._finish(oldest)
 
