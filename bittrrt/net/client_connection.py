@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -151,9 +152,9 @@ class ClientConnection:
                 socket = self._port_class(0, handler, interface, reactor=self._reactor)
                 socket.startListening()
                 self._sockets.append(socket)
-        except OSError as error:
+        except CannotListenError as error:
             self._stop()
-            raise LinkError(f"no UDP socket can be opened here: {error}") from None
+            raise LinkError(f"no UDP socket can be opened here: {error.socketError.strerror}") from None
         self._start_beating()
 
     def close(self, reason: CloseReason = CloseReason.GOODBYE) -> Deferred[Any]:
