@@ -212,6 +212,8 @@ class ClientConnection:
 
     def _beat(self) -> None:
         self._finish_late_rounds()
+        if self.ended:  # by the observer, who was told
+            return
         self.beats += 1
         self._begin_round(self.beats)
 
@@ -245,7 +247,7 @@ class ClientConnection:
     def _finish_late_rounds(self) -> None:
         now = self.clock.monotonic()
         patience = self._patience()
-        while self._rounds:
+        while self._rounds and not self.ended:
             oldest = next(iter(self._rounds.values()))
             if now < oldest.sent_at + patience and len(self._rounds) < MAX_ROUNDS:  # the sum for which the timer is set
                 break
