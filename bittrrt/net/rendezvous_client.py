@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from twisted.internet import defer
 from twisted.internet import error as failures
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
@@ -107,6 +108,11 @@ class RendezvousClient(NetstringReceiver):
         else:
             self._finish(Answer(message, self._exporter, self._tls().getPeer().host))
 
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._result = None
+        self._tls().abortConnection()
+
     def connectionLost(self, reason: Any = None) -> None:
         """Over; too early, if no answer came."""
         self._finish(reason)
@@ -134,20 +140,22 @@ async def rendezvous(
 ) -> Answer:
     """Say `make_message(exporter)` to the server at HOST:PORT and return what it answers.
 
-    Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is.
+    Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is; and
+    `CancelledError` when cancelled. The connection is closed then, as it always is.
     """
     where = f"{host}:{port}"
-    result: Deferred[Answer] = Deferred()
+    result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
     endpoint = HostnameEndpoint(reactor, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
     inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result))
     factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
     factory.noisy = inner.noisy = False
     try:
-        await endpoint.connect(factory)
-        result.addTimeout(ANSWER_TIME_LIMIT, reactor)
-        answer = await result
+        connection: Any = await endpoint.connect(factory)
+        answer = await result.addTimeout(ANSWER_TIME_LIMIT, reactor)
     except LinkError as error:
         raise type(error)(f"{where}: {error}") if isinstance(error, NotBittrRt) else error from None
+    except (CancelledError, failures.ConnectingCancelledError):
+        raise CancelledError from None
     except Exception as error:
         raise _explained(error, where) from None
     if isinstance(answer.message, Refused):
@@ -166,7 +174,7 @@ def _explained(error: Exception, where: str) -> LinkError:
             return Unreachable(
                 f"{where} refuses TCP connections: start the server there (twistd bittrrt), or check the port"
             )
-        case failures.TimeoutError() | CancelledError():
+        case failures.TimeoutError() | defer.TimeoutError():  # of the connection, of the answer
             return Unreachable(
                 f"{where} does not answer: check the address, and that the firewall there lets TCP port"
                 f" {where.rpartition(':')[2]} in"
