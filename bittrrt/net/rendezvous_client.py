@@ -180,7 +180,7 @@ def _explained(error: Exception, where: str) -> LinkError:
                 f" {where.rpartition(':')[2]} in"
             )
         case failures.ConnectionClosed():
-            return NotBittrRt(
+            return Unreachable(
                 f"{where} closed the connection: it is no BittrRt server, one of another version, or has too many"
                 " visitors right now"
             )
