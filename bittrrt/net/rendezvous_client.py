@@ -32,6 +32,7 @@ from ..errors import (
     ServerBusy,
     Unreachable,
 )
+from ..wire.endpoint import show_host_port
 from ..wire.messages import (
     MAX_MESSAGE,
     ClientMessage,
@@ -143,7 +144,7 @@ async def rendezvous(
     Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is; and
     `CancelledError` when cancelled. The connection is closed then, as it always is.
     """
-    where = f"{host}:{port}"
+    where = show_host_port(host, port)
     result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
     endpoint = HostnameEndpoint(reactor, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
     inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result))
@@ -168,7 +169,7 @@ def _explained(error: Exception, where: str) -> LinkError:
     """The line for a person."""
     host = where.rpartition(":")[0]
     match error:
-        case failures.DNSLookupError():
+        case failures.DNSLookupError() | ValueError():  # ValueError: a name that DNS cannot have, such as one with a _
             return Unreachable(f"no address is known for the name {host}: check the spelling, or your DNS")
         case failures.ConnectionRefusedError():
             return Unreachable(
