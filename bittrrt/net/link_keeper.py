@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..errors import LinkError, NotBittrRt
+from ..errors import KeyAgreementError, LinkError, NotBittrRt
 from ..files.identity import Identity
 from ..files.known_servers import KnownServer, key_changed_error
 from ..link.encryptor import CommEncryptor
@@ -79,7 +79,10 @@ class SessionOpener:
         welcome = answer.message
         if not isinstance(welcome, Welcome):
             raise NotBittrRt(f"{self.server.host} gave an answer to another question")
-        encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter)
+        try:
+            encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter)
+        except KeyAgreementError as error:
+            raise NotBittrRt(f"{self.server.host} cannot agree on keys: {error}") from None
         heartbeat = welcome.heartbeat if self._heartbeat is None else self._heartbeat
         if heartbeat * 2 > welcome.stale_after:
             raise LinkError(
