@@ -302,10 +302,14 @@ class SimulatedConnector:
     def __init__(self, network: SimulatedNetwork, server: Address, factory: Any, timeout: float) -> None:
         self._network, self._server, self._factory = network, server, factory
         factory.doStart()
+        factory.startedConnecting(self)
         if network.tcp_ignored:
             self._call = network.callLater(timeout, self._fail, failures.TimeoutError())
         else:
             self._call = network.callLater(2 * network.delay[0], self._connect)
+
+    def getDestination(self) -> IPv4Address:
+        return IPv4Address("TCP", *self._server)
 
     def stopConnecting(self) -> None:
         self._call.cancel()
