@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -212,7 +213,8 @@ class LoopbackTests(TestCase):
         self.addCleanup(self.case.doCleanups)
         creator = ConnectionCreator(self.case.server_identity)
         self.factory = RendezvousFactory(self.case.server, creator, reactor)
-        self.port: Any = self.reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+        listen: Callable[..., Any] = reactor.listenTCP  # type: ignore[attr-defined]
+        self.port = listen(0, self.factory, interface="127.0.0.1")
         self.number: int = self.port.getHost().port
         self.addCleanup(lambda: maybeDeferred(self.port.stopListening))
 

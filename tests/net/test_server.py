@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
 
+from bittrrt.errors import SettingsError
 from bittrrt.link.encryptor import CommEncryptor
 from bittrrt.net.server import QUIET_HEARTBEATS
 from bittrrt.wire.invite import prove, verifier_of
 from bittrrt.wire.messages import CloseReason, Join, Joined, Open, RefusalReason, Refused, Welcome
-from tests.files.test_home import disk_that_takes
 
 from .simulated_link import EXPORTER, NOW_MS, SimulatedLinkTestCase
 from .simulated_network import SERVER_HOST
@@ -293,6 +295,20 @@ class JoinTests(ServerTestCase):
         proof = prove(token, EXPORTER, self.server_identity.fingerprint, self.fingerprint)
         return self.server.join(Join(verifier_of(token), proof, name), self.fingerprint, exporter)
 
+    @contextmanager
+    def full_disk(self, *names: str) -> Iterator[None]:
+        """While it lasts, these files of the server cannot be written."""
+        write = self.server_home.write
+
+        def write_or_fail(name: str, text: str) -> None:
+            if name in names:
+                raise SettingsError(f"cannot write {name}: No space left on device")
+            write(name, text)
+
+        patch = self.patch(self.server_home, "write", write_or_fail)
+        yield
+        patch.restore()
+
     def test_it_lets_the_key_in_by_the_clients_name_or_the_owners(self) -> None:
         self.assertEqual(self.join(), Joined("box"))
         self.assertEqual(self.join(self.invites.make("kitchen", 3600, NOW_MS / 1000)), Joined("kitchen"))
@@ -324,14 +340,13 @@ class JoinTests(ServerTestCase):
         self.assertEqual(self.join(), Joined("box"))
 
     def test_on_a_full_disk_nobody_is_let_in_and_nothing_is_used_up(self) -> None:
-        with disk_that_takes(10):
+        with self.full_disk("invites"):
             self.assertEqual(self.join(), Refused(RefusalReason.BUSY))
         self.assertIsNone(self.server.authorized.lookup(self.fingerprint))
         self.assertEqual(self.join(), Joined("box"))
 
     def test_where_only_the_list_of_clients_cannot_be_written_nobody_is_let_in_either(self) -> None:
-        self.server_home.write("authorized_clients", self.authorized.path.read_text() + "# long\n" * 100)
-        with disk_that_takes(400):
+        with self.full_disk("authorized_clients"):
             self.assertEqual(self.join(), Refused(RefusalReason.BUSY))
         self.assertIsNone(self.server.authorized.lookup(self.fingerprint))
         self.assertEqual(self.join(), Refused(RefusalReason.INVITE_USED))  # rather that than a link that works twice
