@@ -180,14 +180,16 @@ class Ping:
         """The server's clock, by the port that knows it best, and where the server sees us."""
         reports = self._last_reports.values()
         offset = min((r.path.offset for r in reports if r.path.offset), key=lambda o: o.error_ms, default=None)
-        seen = ", ".join(f"{t.value} {r.seen_as}" for t, r in self._last_reports.items() if r.seen_as)
+        seen = [(t.value, *r.seen_as.rpartition(":")[::2]) for t, r in self._last_reports.items() if r.seen_as]
         lines = []
         if offset is not None:
             lines.append(
                 f"the server's clock is {offset.offset_ms:+.1f} ms from ours, give or take {offset.error_ms:.1f}"
             )
-        if seen:
-            lines.append(f"the server sees us at {seen}")
+        hosts = {host for _, host, _ in seen}
+        for host in sorted(hosts):
+            numbers = ", ".join([f"{name} {number}" for name, at, number in seen if at == host])
+            lines.append(f"the server sees us at {host}, {numbers}")
         return lines
 
     def _loss(self, port_type: PortType) -> float:
@@ -258,7 +260,10 @@ class Ping:
 
 
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:.2f}"
+    """At most seven characters, up to a day, so that a table has room in 80 columns."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.2f}" if seconds < 1 else f"{seconds * 1000:.0f}"
 
 
 def _round(seconds: float | None) -> float | None:
