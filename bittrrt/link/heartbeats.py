@@ -1,10 +1,10 @@
 """The echo countdown: what each end awaits, and the round trip that an answer shows.
 
     client                                server
-    begin      echo=2  -------------->                    the client awaits echo=1
-               echo=1  <--------------    answer          the server awaits the return
+    begun      echo=2  -------------->                    the client awaits echo=1
+               echo=1  <--------------    answered        the server awaits the return
     returned   echo=1  -------------->                    server: one round trip; the client awaits echo=0
-               echo=0  <--------------    answer          client: a second round trip
+               echo=0  <--------------    answered        client: a second round trip
 
 Times are seconds of one monotonic clock at each end, so that no clock that is set can disturb them; the milliseconds in
 the text are for the clock offset and for people.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ..wire.heartbeat import Heartbeat, answer_heartbeat, first_heartbeat
+from ..wire.heartbeat import Heartbeat
 
 MAX_AWAITED: Final = 64  # answers under way at the same time on one port; an older one is given up
 
@@ -70,22 +70,21 @@ class ClientCountdown:
         self._first = _Awaited()
         self._second = _Awaited()
 
-    def begin(self, client_ms: int, now: float) -> bytes:
-        """The text of a new heartbeat."""
-        self._first.put(client_ms, 0, now)
-        return first_heartbeat(client_ms)
+    def begun(self, client_ts3: int, sent_at: float) -> None:
+        """A heartbeat was sent: await its first answer."""
+        self._first.put(client_ts3, 0, sent_at)
 
     def answered(self, heartbeat: Heartbeat, now: float) -> RoundTripSample | None:
-        """The round trip that an answer shows; None if none such is awaited.
+        """The round trip that an answer shows; None if none such is awaited, and it deserves nothing.
 
-        An answer that is awaited and has `echo=1` is to be returned as it is; the answer to that is awaited from now.
+        One that is awaited and has `echo=1` is to be returned as it is.
         """
-        if heartbeat.echo == 1:
-            sample = self._first.take(heartbeat.client_ts3, 0, now)
-            if sample is not None:
-                self._second.put(heartbeat.client_ts3, 0, now)
-            return sample
-        return self._second.take(heartbeat.client_ts3, 0, now) if heartbeat.echo == 0 else None
+        awaited = self._first if heartbeat.echo == 1 else self._second
+        return awaited.take(heartbeat.client_ts3, 0, now)
+
+    def returned(self, client_ts3: int, sent_at: float) -> None:
+        """The first answer was sent back: await the second."""
+        self._second.put(client_ts3, 0, sent_at)
 
     def forget(self, client_ts3: int) -> None:
         """Await nothing more of that heartbeat."""
@@ -101,14 +100,13 @@ class ServerCountdown:
     def __init__(self) -> None:
         self._returns = _Awaited()
 
-    def answer(self, heartbeat: Heartbeat, server_ms: int, now: float) -> tuple[bytes, RoundTripSample | None]:
-        """The answer to a heartbeat with `echo` 2 or 1, and the round trip that a returned one shows."""
-        if heartbeat.echo == 2:
-            self._returns.put(heartbeat.client_ts3, server_ms, now)
-            sample = None
-        else:
-            sample = self._returns.take(heartbeat.client_ts3, heartbeat.server_ts2 or 0, now)
-        return answer_heartbeat(heartbeat, server_ms), sample
+    def answered(self, client_ts3: int, server_ts2: int, sent_at: float) -> None:
+        """A heartbeat with `echo=2` was answered: await its return."""
+        self._returns.put(client_ts3, server_ts2, sent_at)
+
+    def returned(self, heartbeat: Heartbeat, now: float) -> RoundTripSample | None:
+        """The round trip that a heartbeat with `echo=1` shows; None if it is no return of an answer of ours."""
+        return self._returns.take(heartbeat.client_ts3, heartbeat.server_ts2 or 0, now)
 
     def give_up(self, sent_before: float) -> int:
         """Forget what was answered before that time and never came back; how many those were."""

@@ -137,7 +137,7 @@ class ClientConnection:
         self._seen_as: dict[PortType, str] = {}
         self._stale_after = stale_after
         self._liveness = Liveness(stale_after, clock.monotonic())
-        self._beating = LoopingCall(self._beat)
+        self._beating = LoopingCall(self.beat)
         self._beating.clock = reactor
         self._timer: Any = None
 
@@ -207,7 +207,7 @@ class ClientConnection:
 
         beating.addErrback(start_again)
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
         self._finish_late_rounds()
         self.beats += 1
         self._begin_round(self.beats)
@@ -218,8 +218,11 @@ class ClientConnection:
             client_ms += 1
         now = self.clock.monotonic()
         self._rounds[client_ms] = HeartbeatRound(number, client_ms, now)
-        for handler in self.handlers.values():
-            handler.begin_heartbeat(client_ms)
+        # Sealed before the first is sent, so that no port's round trip holds the work for another.
+        sealed = [(handler, handler.seal_heartbeat(client_ms)) for handler in self.handlers.values()]
+        for handler, datagram in sealed:
+            if datagram is not None:
+                handler.begin_heartbeat(client_ms, datagram)
         self._liveness.sent(now, max(h.path.round_trip.probe_timeout() for h in self.handlers.values()))
         self._arm()
 

@@ -34,7 +34,7 @@ class ConnectionListener(Protocol):
 
 def send_link_message(handler: PortHandler, message: LinkMessage) -> bool:
     """Say something about the link itself, once and without a guarantee."""
-    return handler.send(encode_message(message), LINK_MESSAGE_FLAGS, LINK_CHANNEL)
+    return handler.send(encode_message(message), LINK_MESSAGE_FLAGS, LINK_CHANNEL) is not None
 
 
 def read_link_message(handler: PortHandler, opened: Opened) -> LinkMessage | None:

@@ -24,7 +24,7 @@ from ..link.path import PathStatistics
 from ..link.peer_address import Address, PeerAddress
 from ..settings import Settings, as_settings
 from ..wire.datagram import HEARTBEAT, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType
-from ..wire.heartbeat import Heartbeat, parse_heartbeat_untrusted
+from ..wire.heartbeat import Heartbeat, answer_heartbeat, first_heartbeat, parse_heartbeat_untrusted
 from .clock import SYSTEM_CLOCK, Clock
 
 
@@ -91,11 +91,11 @@ class PortHandler(DatagramProtocol, ABC):
             if self.listener is not None:
                 self.listener.plain_received(self, datagram, addr)
             return
+        now = self.clock.monotonic()  # first: what follows is our time, not the path's
         opened = self.link.open_untrusted(datagram, self.counters)
         if opened is None:
             return
         flags, channel, sequence, offset, payload = opened
-        now = self.clock.monotonic()
         self.path.last_heard = now
         self._heard_from(addr, sequence, len(datagram), now)
         if flags & HEARTBEAT:
@@ -111,7 +111,7 @@ class PortHandler(DatagramProtocol, ABC):
         """Answer a heartbeat whose `echo` is above 0, on the channel where it was asked.
 
         The answer goes to the peer's address, which `addr` is unless a newer datagram came from elsewhere. A program
-        that opened the datagram by itself may call this too: then `addr` is believed.
+        that opened the datagram by itself may call this too: then `addr` is believed, and it came now.
         """
         if self.link is None:
             return
@@ -120,14 +120,20 @@ class PortHandler(DatagramProtocol, ABC):
         heartbeat = self._parse(payload)
         if heartbeat is None or heartbeat.echo == 0:
             return
-        now = self.clock.monotonic()
-        answer, sample = self._countdown.answer(heartbeat, self.clock.wall_ms(), now)
-        found = sample is not None and self.peer.answered(addr, sample.sent_at)
-        if found and self.listener is not None:
-            self.listener.peer_found(self)
-        self.send(answer, HEARTBEAT_FLAGS, channel)
-        if sample is None:
+        now = self._came_at()
+        sample = None
+        if heartbeat.echo == 1:
+            sample = self._countdown.returned(heartbeat, now)
+            if sample is not None and self.peer.answered(addr, sample.sent_at) and self.listener is not None:
+                self.listener.peer_found(self)
+        server_ms = self.clock.wall_ms()
+        sent_at = self.send(answer_heartbeat(heartbeat, server_ms), HEARTBEAT_FLAGS, channel)
+        # The answer is on its way; the rest may take its time.
+        if heartbeat.echo == 2:
+            if sent_at is not None:
+                self._countdown.answered(heartbeat.client_ts3, server_ms, sent_at)
             self.path.count_lost(self._countdown.give_up(now - self.path.patience()))
+        if sample is None:
             return
         self.path.count_answered()
         if heartbeat.server_ts2 is not None:
@@ -137,21 +143,35 @@ class PortHandler(DatagramProtocol, ABC):
             self.path.offset.add(offset_ms, sample.round_trip, now)
         self._measured(sample, now)
 
-    def send(self, payload: bytes, flags: int, channel: int = 0) -> bool:
-        """Seal and send one datagram to the peer; False if that could not, or may not, be done now."""
-        address = self.peer.address
-        if self.link is None or self.transport is None or address is None:
-            return False
-        size = len(payload) + OVERHEAD
-        if not self.peer.may_send(size):
+    def send(self, payload: bytes, flags: int, channel: int = 0) -> float | None:
+        """Seal and send one datagram to the peer. Returns when it left, or None if it could or may not be sent now."""
+        datagram = self.seal(payload, flags, channel)
+        return None if datagram is None else self.transmit(datagram)
+
+    def seal(self, payload: bytes, flags: int, channel: int = 0) -> bytes | None:
+        """The datagram that carries `payload` to the peer; None if nothing may be sent there now."""
+        if self.link is None or self.peer.address is None:
+            return None
+        if not self.peer.may_send(len(payload) + OVERHEAD):
             self.counters.withheld += 1
-            return False
-        if self.transport.write(self.link.seal(payload, flags, channel), address) is False:
+            return None
+        return self.link.seal(payload, flags, channel)
+
+    def transmit(self, datagram: bytes) -> float | None:
+        """Send what `seal` made. Returns when it left, by the monotonic clock, or None if it could not be sent."""
+        if self.transport is None or self.peer.address is None:
+            return None
+        sent_at = self.clock.monotonic()
+        if self.transport.write(datagram, self.peer.address) is False:
             self.counters.unsent += 1
-            return False
+            return None
         self.counters.sent += 1
-        self.counters.bytes_sent += size
-        return True
+        self.counters.bytes_sent += len(datagram)
+        return sent_at
+
+    def _came_at(self) -> float:
+        """When the datagram came that is being handled."""
+        return self.clock.monotonic() if self.path.last_heard is None else self.path.last_heard
 
     def _heard_from(self, addr: Address, sequence: int, size: int, now: float) -> None:
         self.peer.heard(addr, sequence, size, now)
@@ -216,9 +236,15 @@ class ClientPortHandler(PortHandler):
         self._client_listener = listener
         self._begun = ClientCountdown()
 
-    def begin_heartbeat(self, client_ms: int) -> None:
-        """Send `client_ts3=<client_ms> echo=2`."""
-        self.send(self._begun.begin(client_ms, self.clock.monotonic()), HEARTBEAT_FLAGS)
+    def seal_heartbeat(self, client_ms: int) -> bytes | None:
+        """The datagram that says `client_ts3=<client_ms> echo=2`."""
+        return self.seal(first_heartbeat(client_ms), HEARTBEAT_FLAGS)
+
+    def begin_heartbeat(self, client_ms: int, sealed: bytes) -> None:
+        """Send that datagram, and await its answer."""
+        sent_at = self.transmit(sealed)
+        if sent_at is not None:
+            self._begun.begun(client_ms, sent_at)
 
     def forget_heartbeat(self, client_ms: int) -> None:
         """Await nothing more of that heartbeat."""
@@ -231,13 +257,15 @@ class ClientPortHandler(PortHandler):
         heartbeat = self._parse(payload)
         if heartbeat is None:
             return
-        now = self.clock.monotonic()
+        now = self._came_at()
         sample = self._begun.answered(heartbeat, now)
         if sample is None:
             self.counters.unmatched += 1
             return
-        if heartbeat.echo > 0:
-            self.send(payload, HEARTBEAT_FLAGS, channel)
+        if heartbeat.echo == 1:
+            sent_at = self.send(payload, HEARTBEAT_FLAGS, channel)
+            if sent_at is not None:
+                self._begun.returned(heartbeat.client_ts3, sent_at)
             self.path.count_answered()
             if heartbeat.server_ts2 is not None:
                 # The server read its clock about half of a round trip after we ours.

@@ -170,9 +170,8 @@ def _explained(error: Exception, where: str) -> LinkError:
                 f" {where.rpartition(':')[2]} in"
             )
         case failures.ConnectionClosed():
-            return NotBittrRt(
-                f"{where} closed the connection: it is no BittrRt server, one of another version, or has too many"
-                " visitors right now"
+            return Unreachable(
+                f"{where} closed the connection: too many are knocking there right now, or it is no BittrRt server"
             )
         case failures.ConnectError() | OSError():
             return Unreachable(f"{where} cannot be reached: {error}")

@@ -49,6 +49,7 @@ class RendezvousServer(NetstringReceiver):
         self._host = host
         self._fingerprint = ""
         self._deadline: Any = None
+        self._left = False
 
     def connectionMade(self) -> None:
         """TCP is up, TLS is not."""
@@ -73,6 +74,8 @@ class RendezvousServer(NetstringReceiver):
             self.log.failure("a client's message could not be answered")
             answer = Refused(RefusalReason.BUSY)
         self._fingerprint = ""  # one message is all
+        if not isinstance(answer, Refused):
+            self._leave()
         self._set_deadline()
         self.sendString(encode_message(answer))  # type: ignore[no-untyped-call]
         self._tls().loseConnection()
@@ -87,7 +90,13 @@ class RendezvousServer(NetstringReceiver):
         """Over."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
-        self._rendezvous.left(self._host)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Known, or gone: no longer one of those that are limited."""
+        if not self._left:
+            self._left = True
+            self._rendezvous.left(self._host)
 
     def _set_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():
