@@ -21,6 +21,7 @@ from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from bittrrt.errors import LinkError
 from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
@@ -38,7 +39,7 @@ class Echo(DatagramProtocol):
     noisy = False
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self.transport.write(datagram, addr)  # type: ignore[union-attr, call-arg, arg-type]
+        self.transport.write(datagram, addr)  # type: ignore[union-attr]
 
 
 def serve_echo(pipe: Connection) -> None:
@@ -121,9 +122,12 @@ def main() -> None:
     echo.start()
     with running_server() as server:
 
+        def show(failure: Failure) -> None:
+            failure.printTraceback(sys.stderr)
+
         def start() -> None:
             finished = Deferred.fromCoroutine(measure(server, here.recv(), beats))
-            finished.addErrback(lambda failure: failure.printTraceback(sys.stderr))
+            finished.addErrback(show)
             finished.addBoth(lambda _: reactor.stop())
 
         reactor.callWhenRunning(start)

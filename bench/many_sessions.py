@@ -18,6 +18,7 @@ from typing import Any
 from rig import ServerProcess, allow_many_files, running_server
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from bittrrt.errors import LinkError
 from bittrrt.link.quantiles import Quantiles
@@ -101,9 +102,12 @@ def run(sessions: int, seconds: float) -> None:
     options = ("--port-ranges", "10000-29999", "--max-sessions-per-key", "100000")
     with running_server(*options, pin=cores[0]) as server:
 
+        def show(failure: Failure) -> None:
+            failure.printTraceback(sys.stderr)
+
         def start() -> None:
             finished = Deferred.fromCoroutine(measure(reactor, server, sessions, seconds))
-            finished.addErrback(lambda failure: failure.printTraceback(sys.stderr))
+            finished.addErrback(show)
             finished.addBoth(lambda _: reactor.callLater(1, reactor.stop))
 
         reactor.callWhenRunning(start)
