@@ -123,7 +123,7 @@ def main() -> None:
     with running_server() as server:
 
         def show(failure: Failure) -> None:
-            failure.printTraceback(sys.stderr)
+            failure.printTraceback(sys.stderr)  # type: ignore[no-untyped-call]
 
         def start() -> None:
             finished = Deferred.fromCoroutine(measure(server, here.recv(), beats))

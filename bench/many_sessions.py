@@ -103,7 +103,7 @@ def run(sessions: int, seconds: float) -> None:
     with running_server(*options, pin=cores[0]) as server:
 
         def show(failure: Failure) -> None:
-            failure.printTraceback(sys.stderr)
+            failure.printTraceback(sys.stderr)  # type: ignore[no-untyped-call]
 
         def start() -> None:
             finished = Deferred.fromCoroutine(measure(reactor, server, sessions, seconds))
