@@ -44,23 +44,30 @@ class Ended(NamedTuple):
 class Program:
     """One process, with its output as it comes."""
 
-    def __init__(self, script: str, *args: str, directory: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        script: str,
+        *args: str,
+        directory: Path,
+        environment: dict[str, str] | None = None,
+        out: IO[bytes] | None = None,
+    ) -> None:
+        """Run a script in Python. Its standard output goes to `out`, or is read."""
         inherited = {name: value for name, value in os.environ.items() if name not in ("BITTRRT_HOME", "NOTIFY_SOCKET")}
         self._process = subprocess.Popen(
             [sys.executable, "-c", script, *args],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=out or subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=directory,
             env={**inherited, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1", **(environment or {})},
         )
         self._texts = {"out": "", "err": ""}
         self._changed = threading.Condition()
-        assert self._process.stdout
-        assert self._process.stderr
         self._readers = [
             threading.Thread(target=self._read, args=(name, pipe), daemon=True)
             for name, pipe in (("out", self._process.stdout), ("err", self._process.stderr))
+            if pipe is not None
         ]
         for reader in self._readers:
             reader.start()
@@ -152,9 +159,16 @@ class Machines:
         now = time.time() if now is None else now
         return str(make_invitation(self.server_home, server, endpoint, now=now, lifetime=lifetime)[0])
 
-    def start(self, script: str, *args: str, at: str, environment: dict[str, str] | None = None) -> Program:
+    def start(
+        self,
+        script: str,
+        *args: str,
+        at: str,
+        environment: dict[str, str] | None = None,
+        out: IO[bytes] | None = None,
+    ) -> Program:
         """A program at one of the two machines; it is killed at the end."""
-        program = Program(script, *args, directory=self.directory / at, environment=environment)
+        program = Program(script, *args, directory=self.directory / at, environment=environment, out=out)
         self._stack.callback(program.kill)
         return program
 
@@ -176,13 +190,13 @@ class Machines:
         """`twistd` with any arguments."""
         return self.start(_TWISTD, *args, at=at, environment=environment)
 
-    def bittrrt(self, *args: str, at: str = "client") -> Program:
+    def bittrrt(self, *args: str, at: str = "client", out: IO[bytes] | None = None) -> Program:
         """`bittrrt` with the home of one of the machines."""
-        return self.start(_BITTRRT, "--home", str(self.directory / at / "home"), *args, at=at)
+        return self.start(_BITTRRT, "--home", str(self.directory / at / "home"), *args, at=at, out=out)
 
-    def ping(self, *args: str) -> Program:
+    def ping(self, *args: str, out: IO[bytes] | None = None) -> Program:
         """`bittrrt ping` of the server, ten heartbeats a second."""
-        return self.bittrrt("ping", f"{HOST}:{self.port}", "--interval", "100", *args)
+        return self.bittrrt("ping", f"{HOST}:{self.port}", "--interval", "100", *args, out=out)
 
 
 def free_ports(count: int) -> list[int]:

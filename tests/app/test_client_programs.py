@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 
@@ -51,6 +52,18 @@ class PingTests(ClientProgramTests):
         self.assertEqual((status, err), (0, ""))
         self.assertRegex(out, r"(?m)^port .* last .* min .* median .* p99 .* jitter .* lost .* there .* back")
         server.wait_for("ended: goodbye")
+
+    def test_it_ends_when_nobody_takes_its_output(self) -> None:
+        self.machines.introduce()
+        server = self.machines.serve()
+        with open("/dev/full", "wb") as full:
+            self.assert_one_line(self.machines.ping("--json", out=full), "cannot write the output: No space left")
+        server.wait_for("ended: goodbye")
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as closed:
+            status, _, err = self.machines.ping(out=closed).end()
+        self.assertEqual((status, err), (1, ""))
 
     def test_heartbeats_come_back_after_the_server_was_killed(self) -> None:
         self.machines.introduce()
