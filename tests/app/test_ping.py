@@ -40,6 +40,7 @@ class PingTestCase(SynchronousTestCase):
         out = StringIO()
         self.ping = Ping(cast("SessionOpener", self.opener), count, json=as_json, out=out)
         self.running: Deferred[int] = Deferred.fromCoroutine(self.ping.run(self.reactor))
+        self.addCleanup(self.reactor.before_shutdown[0])
         return out
 
     def beat(self, round_trip: float = 0.02, missing: tuple[PortType, ...] = ()) -> None:
