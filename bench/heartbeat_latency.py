@@ -39,7 +39,7 @@ class Echo(DatagramProtocol):
 
 def serve_echo(pipe: Connection) -> None:
     """Three plain echo ports in a process of their own."""
-    from twisted.internet import reactor as global_reactor  # noqa: PLC0415  each process has its own
+    from twisted.internet import reactor as global_reactor
 
     reactor: Any = global_reactor
     ports = [reactor.listenUDP(0, Echo(), interface="127.0.0.1") for _ in range(3)]

@@ -104,7 +104,7 @@ class Watcher:
 
 def run(measure: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
     """Run `measure(reactor)`, and the reactor as long as that takes."""
-    from twisted.internet import reactor  # noqa: PLC0415  each process has its own
+    from twisted.internet import reactor
 
     failures: list[Failure] = []
 

@@ -50,6 +50,7 @@ class Ping:
         self._connection: ClientConnection | None = None
         self._last_reports: dict[PortType, PortReport] = {}
         self.tallies = {port_type: PortTally() for port_type in PortType}
+        self._told: list[str] = []
         self.heartbeats = 0
         """Heartbeats that are finished, for better or worse."""
 
@@ -117,8 +118,17 @@ class Ping:
             self._print_json(self._as_dict(beat))
         elif self._live is None:
             self._write(self._as_line(beat) + "\n")
+            self._tell_troubles(connection)
         if self._count is not None and self.heartbeats >= self._count:
             self._finish()
+
+    def _tell_troubles(self, connection: ClientConnection) -> None:
+        """Each once, when it shows first."""
+        troubles = port_troubles(connection)
+        for line in troubles:
+            if line not in self._told:
+                sys.stderr.write(f"{line}\n")
+        self._told = troubles
 
     def session_suspected(self, connection: ClientConnection) -> None:
         """See `SessionObserver`."""
@@ -208,7 +218,7 @@ class Ping:
                 self._print_json(self._summary())
         elif self.heartbeats:
             with self._console.capture() as table:
-                self._console.print(self._table())
+                self._console.print(self._table(), soft_wrap=True)
             self._write(table.get())
 
     def _print_json(self, value: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from ..wire.datagram import PortType
 from .path import LOSS_WINDOW
 
 MAX_PENDING: Final = 64
+FEWEST_ANSWERED: Final = 10  # one in ten: below, the share lost on the way back is not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,10 @@ class LossDirection:
         outcomes = self._outcomes[port]
         sent = sum(outcome.sent for outcome in outcomes)
         answered = sum(outcome.answered for outcome in outcomes)
+        enough = (
+            answered * FEWEST_ANSWERED >= sent
+        )  # of what hardly ever arrives there, nothing is known of the way back
         return DirectionReport(
             to_peer=sum(outcome.lost_to_peer for outcome in outcomes) / sent if sent else 0.0,
-            from_peer=sum(outcome.lost_from_peer for outcome in outcomes) / answered if answered else 0.0,
+            from_peer=sum(outcome.lost_from_peer for outcome in outcomes) / answered if answered and enough else 0.0,
         )

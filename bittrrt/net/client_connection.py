@@ -159,7 +159,9 @@ class ClientConnection:
         self._start_beating()
 
     def close(self, reason: CloseReason = CloseReason.GOODBYE) -> Deferred[Any]:
-        """Say goodbye and stop. Fires when the sockets are closed; the observer is not told."""
+        """Say goodbye and stop. Fires when the sockets are closed; the observer is not told of the end."""
+        if reason is CloseReason.REPLACED:
+            self._give_up_rounds()
         if not self.ended:
             for handler in self.handlers.values():
                 send_link_message(handler, Close(reason))
@@ -234,10 +236,7 @@ class ClientConnection:
 
     def heartbeat_answered(self, handler: ClientPortHandler, heartbeat: Heartbeat, round_trip: float) -> None:
         """See `ClientPortListener`."""
-        was_suspected = self._liveness.suspected
-        self._liveness.heard(self.clock.monotonic())
-        if was_suspected:
-            self.observer.session_revived(self)
+        self._heard(self.clock.monotonic())
         beat = self._rounds.get(heartbeat.client_ts3)
         if beat is None:
             return
@@ -271,6 +270,11 @@ class ClientConnection:
         self._direction.judge(replay.accepted, replay.missing, settled=not self._rounds)
         self.observer.heartbeat_finished(self, beat)
 
+    def _give_up_rounds(self) -> None:
+        """No answer can come any more: what is under way is lost."""
+        while self._rounds and not self.ended:
+            self._finish(next(iter(self._rounds.values())))
+
     def _patience(self) -> float:
         """Two answers one after the other: twice what one may take."""
         return 2 * max(handler.path.patience() for handler in self.handlers.values())
@@ -296,7 +300,7 @@ class ClientConnection:
             return
         heard = self.last_heard()
         if heard is not None and heard > self._liveness.last_heard:
-            self._liveness.heard(heard)
+            self._heard(heard)
         match self._liveness.timed_out(self.clock.monotonic()):
             case Verdict.PROBE:
                 self._begin_round(self.beats)
@@ -306,6 +310,12 @@ class ClientConnection:
             case Verdict.STALE:
                 self._end(LinkLost(f"nothing was heard from the server for {self._stale_after:.0f} s"))
         self._arm()
+
+    def _heard(self, at: float) -> None:
+        was_suspected = self._liveness.suspected
+        self._liveness.heard(at)
+        if was_suspected:
+            self.observer.session_revived(self)
 
     # --- what the ports hear ---
 
@@ -326,6 +336,7 @@ class ClientConnection:
     # --- the end ---
 
     def _end(self, why: LinkError) -> None:
+        self._give_up_rounds()
         if not self.ended:
             self._stop()
             self.observer.session_ended(self, why)

@@ -186,4 +186,4 @@ def _explained(error: Exception, where: str) -> LinkError:
             )
         case failures.ConnectError() | OSError():
             return Unreachable(f"{where} cannot be reached: {error}")
-    return NotBittrRt(f"{where} does not speak BittrRt's TLS: check the port ({error})")
+    return NotBittrRt(f"{where} does not speak BittrRt's TLS: check the port")

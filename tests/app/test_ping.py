@@ -63,6 +63,18 @@ class OutputTests(PingTestCase):
         self.assertEqual(lines[8], "the server sees us at 192.0.2.9, ctrl 50000, up 50000, dn 50000")
         self.assertEqual(len(lines), 9)
 
+    def test_without_a_terminal_a_trouble_is_told_when_it_shows_first(self) -> None:
+        self.start(count=5)
+        self.beat()
+        with mock.patch("bittrrt.app.ping.port_troubles", return_value=["up is dead"]):
+            self.beat(missing=(PortType.UP,))
+            self.beat(missing=(PortType.UP,))
+        self.assertEqual(self.errors.getvalue(), "up is dead\n")
+        self.beat()
+        with mock.patch("bittrrt.app.ping.port_troubles", return_value=["up is dead"]):
+            self.beat(missing=(PortType.UP,))
+        self.assertEqual(self.errors.getvalue(), "up is dead\nup is dead\n")
+
     def test_the_widest_table_has_every_cell_whole_in_80_columns(self) -> None:
         out = self.start(count=2)
         for port_type in PortType:

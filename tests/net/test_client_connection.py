@@ -197,6 +197,27 @@ class LivenessTests(SimulatedLinkTestCase):
         self.assertEqual(self.observer.events, ["suspected", "revived"])
         self.assertTrue(self.observer.beats[-1].complete)
 
+    def test_at_the_end_what_is_under_way_is_told_as_lost(self) -> None:
+        connection = self.open(heartbeat=2000)
+        self.network.run_for(3.0)
+        self.network.cut = True
+        self.network.run_until(lambda: connection.ended, within=10)
+        self.assertEqual(connection.rounds_under_way, 0)
+        self.assertEqual(self.observer.beats[-1].first, {})
+
+    def test_what_a_replaced_session_still_awaits_is_told_as_lost(self) -> None:
+        connection = self.open()
+        self.network.run_for(1.5)
+        self.network.cut = True
+        self.network.run_for(1.0)
+        told = len(self.observer.beats)
+        under_way = connection.rounds_under_way
+        self.assertGreater(under_way, 0)
+        connection.close(CloseReason.REPLACED)
+        self.assertEqual(len(self.observer.beats), told + under_way)
+        self.network.cut = False
+        self.network.run_for(30)
+
     def test_a_lost_heartbeat_alone_raises_no_suspicion(self) -> None:
         connection = self.open(heartbeat=2000)
         self.network.run_for(3.5)
