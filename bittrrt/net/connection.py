@@ -169,6 +169,7 @@ class CommConnection:
             return
         before = self._found.get(handler.port_type)
         self._found[handler.port_type] = after
-        send_link_message(handler, Observed(handler.port_type, shown_host(after[0]), int(after[1])))
+        for any_handler in self.handlers:  # one of three gets through
+            send_link_message(any_handler, Observed(handler.port_type, shown_host(after[0]), int(after[1])))
         if before is not None and before != after and self.listener is not None:
             self.listener.connection_moved(handler.port_type, before, after)

