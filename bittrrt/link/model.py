@@ -75,7 +75,7 @@ class Model(Congestion):
         self.minimum_round_trip = round_trip.minimum if round_trip.latest is not None else 0.0
         """Seconds, the least of the last ten or so; 0 before the first."""
         self._minimum_at = now
-        self._overflow = Overflow()
+        self._overflow = Overflow(random)
         self._spread = 0.0  # seconds between the quickest and the slowest round trip of a round: jitter
         self.state = State.STARTUP
         self._state_since = now
@@ -155,9 +155,9 @@ class Model(Congestion):
         return quickest > QUEUE * minimum and quickest - minimum > self._spread
 
     def _judge_losses(self, sample: Sample) -> None:
-        seen = self._round
-        if self._overflow.happened(seen, queued=self._queued, datagram_size=self._datagram_size):
-            self._overflow.come_down(sample.in_flight + seen.lost, sample.now)
+        seen, minimum = self._round, self.minimum_round_trip
+        if self._overflow.happened(seen, minimum=minimum, queued=self._queued, datagram_size=self._datagram_size):
+            self._overflow.answer(sample.in_flight + seen.lost, seen.slowest - minimum, sample.now)
             if self.state is State.UP:
                 self._enter(State.DOWN, sample.now)
 
