@@ -156,7 +156,8 @@ class Model(Congestion):
 
     def _judge_losses(self, sample: Sample) -> None:
         seen, minimum = self._round, self.minimum_round_trip
-        if self._overflow.happened(seen, minimum=minimum, queued=self._queued, datagram_size=self._datagram_size):
+        size, now = self._datagram_size, sample.now
+        if self._overflow.happened(seen, now, minimum=minimum, queued=self._queued, datagram_size=size):
             self._overflow.answer(sample.in_flight + seen.lost, seen.slowest - minimum, sample.now)
             if self.state is State.UP:
                 self._enter(State.DOWN, sample.now)

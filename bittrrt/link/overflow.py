@@ -32,7 +32,7 @@ SEGMENT: Final = 1448  # bytes; TCP's, whatever the own datagrams have, as it is
 WATCHED_ROUNDS: Final = 8
 STAYED: Final = 0.75  # of the queue's height: least of the watched rounds, above which nobody yielded
 READINGS: Final = 3  # whose median counts
-STAND: Final = 1 / 3  # chance to stand and watch, while others yield
+STAND: Final = 1 / 2  # chance to stand and watch, while others yield
 SOON: Final = 0.5  # of CUBIC's time back to its top: an overflow sooner than that is seldom of a flow that yields
 STAND_CONTENDED: Final = 5 / 6  # while nobody does: two of this kind, each standing, would never find out otherwise
 BRIEF_ROUNDS: Final = 4  # of yielding while contended
@@ -54,6 +54,7 @@ class Overflow:
         "_round",
         "_top",
         "_watch_until",
+        "_watched_in_flight",
     )
 
     def __init__(self, random: Random) -> None:
@@ -66,6 +67,7 @@ class Overflow:
         self._begun_round = 0
         self._before: tuple[float | None, float] | None = None  # both before that, to undo
         self._watch_until: int | None = None  # round
+        self._watched_in_flight = 0.0
         self._height = 0.0  # seconds of queue at the overflow that is watched
         self._lowest = 0.0  # seconds, the least since
         self._readings: deque[float] = deque(maxlen=READINGS)
@@ -75,10 +77,10 @@ class Overflow:
         """Whether nobody else yields."""
         return len(self._readings) > 1 and median(self._readings) > STAYED
 
-    def happened(self, seen: Round, *, minimum: float, queued: bool, datagram_size: int) -> bool:
+    def happened(self, seen: Round, now: float, *, minimum: float, queued: bool, datagram_size: int) -> bool:
         """Judge a round that has ended: whether an overflow began in it."""
         self._round = seen.count
-        self._watch(seen.quickest - minimum)
+        self._watch(seen.quickest - minimum, now)
         usual = median(self._losses) if self._losses else 0.0
         datagrams = (seen.acknowledged + seen.lost) / datagram_size
         expected = datagrams * usual
@@ -90,15 +92,20 @@ class Overflow:
         self._last = seen.count
         return begins
 
-    def _watch(self, queue: float) -> None:
+    def _watch(self, queue: float, now: float) -> None:
+        """One more round of a queue that is watched; at the end, yield late if somebody else did."""
         if self._watch_until is None:
             return
         self._lowest = min(self._lowest, queue)
-        if self._round >= self._watch_until:
-            self._watch_until = None
-            self._readings.append(self._lowest / self._height)
-            if self.contended:
-                self._top = self._before = None
+        if self._round < self._watch_until:
+            return
+        self._watch_until = None
+        reading = self._lowest / self._height
+        self._readings.append(reading)
+        if self.contended:
+            self._top = self._before = None
+        elif reading <= STAYED:
+            self._yield(self._watched_in_flight, now)
 
     def answer(self, in_flight: float, height: float, now: float) -> None:
         """Yield to an overflow with so many bytes in flight and `height` seconds of queue, or stand and watch it."""
@@ -114,7 +121,12 @@ class Overflow:
         if stand:
             self._watch_until = self._round + WATCHED_ROUNDS
             self._height = self._lowest = height
-            return
+            self._watched_in_flight = in_flight
+        else:
+            self._yield(in_flight, now)
+
+    def _yield(self, in_flight: float, now: float) -> None:
+        top = self._top
         self._before = top, self._begun
         falling = top is not None and in_flight < top  # RFC 9438 section 4.7: another flow needs room
         self._top = in_flight * (1 + BETA) / 2 if falling else in_flight
