@@ -1,4 +1,4 @@
-"""Congestion control by CUBIC, RFC 9438, with the careful slow start of HyStart++, RFC 9406.
+"""Congestion control by CUBIC, RFC 9438; slow start ends when round trips grow, as HyStart has it.
 
 It takes every loss for a full queue, as TCP does: on a path with random loss it is slow, and on a shared one it takes
 what TCP takes. Sizes are bytes; the RFC's windows in segments are bytes over the datagram's size.
@@ -6,12 +6,12 @@ what TCP takes. Sizes are bytes; the RFC's windows in segments are bytes over th
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from .congestion import INITIAL_DATAGRAMS, MIN_DATAGRAMS, Congestion, Sample
 from .pacer import TICK
 from .round_trip import RoundTrip
-from .rounds import Round
 
 C: Final = 0.4  # RFC 9438 section 5: segments a cubic second
 BETA: Final = 0.7  # RFC 9438 section 4.6
@@ -20,8 +20,7 @@ SLOW_START_PACING: Final = 2.0  # RFC 9002 section 7.7: the window over a round 
 PACING: Final = 1.25
 MIN_DELAY_STEP: Final = 0.004  # seconds; RFC 9406 section 4.3
 MAX_DELAY_STEP: Final = 0.016
-CAREFUL_ROUNDS: Final = 5  # RFC 9406: CSS_ROUNDS
-CAREFUL_DIVISOR: Final = 4  # RFC 9406: CSS_GROWTH_DIVISOR
+ROUND_SAMPLES: Final = 8  # RFC 9406 section 4.3: N_RTT_SAMPLE
 
 
 class Cubic(Congestion):
@@ -39,9 +38,7 @@ class Cubic(Congestion):
         self._friendly = 0.0  # what Reno would have, W_est
         self._recovery_until = -1  # delivered bytes; losses before that belong to the same event
         self._before_loss: tuple[float, float, float] | None = None  # window, threshold and W_max, to undo
-        self._round = Round()
-        self._last_quickest = float("inf")
-        self._careful = 0  # rounds of careful slow start, RFC 9406; 0 outside of it
+        self._latest: deque[float] = deque(maxlen=ROUND_SAMPLES)  # round trips, seconds
         self._exact = 0.0  # the window with its fraction
         self.window = 0
         self.set_datagram_size(1200)
@@ -59,17 +56,13 @@ class Cubic(Congestion):
         self._set(self._exact)
 
     def update(self, sample: Sample) -> None:
-        round_ended = self._round.add(sample)
         if sample.lost:
             self._lost(sample)
         if sample.acknowledged and not sample.application_limited and sample.delivered > self._recovery_until:
             if self.in_slow_start:
-                self._slow_start(sample, round_ended)
+                self._slow_start(sample)
             else:
                 self._avoid_congestion(sample)
-        if round_ended:
-            self._last_quickest = self._round.quickest
-            self._round.begin(sample.delivered)
         gain = SLOW_START_PACING if self.in_slow_start else PACING
         self.pacing_rate = gain * self.window / max(self._round_trip.smoothed, TICK / 10)
 
@@ -77,17 +70,19 @@ class Cubic(Congestion):
         self._exact = max(window, MIN_DATAGRAMS * self._datagram_size)
         self.window = int(self._exact)
 
-    def _slow_start(self, sample: Sample, round_ended: bool) -> None:
-        """RFC 9406: when round trips grow, go on carefully for some rounds, then stop."""
-        growth = sample.acknowledged / CAREFUL_DIVISOR if self._careful else sample.acknowledged
-        self._set(self._exact + growth)
-        if not round_ended or self._last_quickest == float("inf"):
+    def _slow_start(self, sample: Sample) -> None:
+        """RFC 9406 section 4.2, on the least of the last samples, so that jitter does not end it.
+
+        It looks at every sample, and ends at once: a queue that was seen to grow overflows within a round.
+        """
+        self._set(self._exact + sample.acknowledged)
+        if not sample.round_trip:
             return
-        step = min(max(self._last_quickest / 8, MIN_DELAY_STEP), MAX_DELAY_STEP)
-        if self._round.quickest >= self._last_quickest + step or self._careful:
-            self._careful += 1
-            if self._careful > CAREFUL_ROUNDS:
-                self._threshold = self._exact
+        self._latest.append(sample.round_trip)
+        least = self._round_trip.minimum
+        step = min(max(least / 8, MIN_DELAY_STEP), MAX_DELAY_STEP)
+        if len(self._latest) == ROUND_SAMPLES and min(self._latest) >= least + step:
+            self._threshold = self._exact
 
     def _avoid_congestion(self, sample: Sample) -> None:
         """RFC 9438 sections 4.2 to 4.5."""
@@ -128,6 +123,5 @@ class Cubic(Congestion):
         """RFC 9002 section 7.6: from the least window, in slow start up to half of what there was."""
         self._threshold = max(self._exact / 2, MIN_DATAGRAMS * self._datagram_size)
         self._epoch = None
-        self._careful = 0
         self._before_loss = None
         self._set(0)

@@ -41,7 +41,14 @@ class SentBurst:
     )
 
     def __init__(
-        self, channel: SendChannel | None, offset: int, length: int, chunk_size: int, overhead: int, first: int, at: float
+        self,
+        channel: SendChannel | None,
+        offset: int,
+        length: int,
+        chunk_size: int,
+        overhead: int,
+        first: int,
+        at: float,
     ) -> None:
         """`length` bytes from `offset`, `chunk_size` in each datagram but the last; `first` is the lowest sequence."""
         count = -(-length // chunk_size) or 1

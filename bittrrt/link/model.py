@@ -22,6 +22,8 @@ from .rounds import MaximumOfRounds, Round
 STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least that doubles the rate each round trip, by the draft's derivation
 DRAIN_GAIN: Final = 0.35  # its inverse: the queue is gone in a round trip
 UP_GAIN: Final = 1.25
+LEAST_UP_GAIN: Final = 1.05
+UP_GAIN_GROWTH: Final = 1.02  # a probe, after one that a short queue did not bear
 DOWN_GAIN: Final = 0.75
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
@@ -50,7 +52,6 @@ class State(Enum):
 PACING_GAINS: Final = {
     State.STARTUP: STARTUP_GAIN,
     State.DRAIN: DRAIN_GAIN,
-    State.UP: UP_GAIN,
     State.DOWN: DOWN_GAIN,
     State.CRUISE: MARGIN,
     State.PROBE_ROUND_TRIP: MARGIN,
@@ -83,6 +84,7 @@ class Model(Congestion):
         self._full_rounds = 0
         self._rate_before_up = 0.0
         self._cruise_until = 0.0
+        self._up_gain = UP_GAIN
         self._probe_until: float | None = None
         self._quickest_probe = float("inf")
         self.set_datagram_size(1200)
@@ -155,12 +157,14 @@ class Model(Congestion):
         return quickest > QUEUE * minimum and quickest - minimum > self._spread
 
     def _judge_losses(self, sample: Sample) -> None:
-        seen, minimum = self._round, self.minimum_round_trip
+        seen, minimum, overflow = self._round, self.minimum_round_trip, self._overflow
         size, now = self._datagram_size, sample.now
-        if self._overflow.happened(seen, now, minimum=minimum, queued=self._queued, datagram_size=size):
-            self._overflow.answer(sample.in_flight + seen.lost, seen.slowest - minimum, sample.now)
+        if overflow.happened(seen, now, minimum=minimum, queued=self._queued, datagram_size=size):
+            overflow.answer(sample.in_flight + seen.lost, seen.slowest - minimum, now)
             if self.state is State.UP:
-                self._enter(State.DOWN, sample.now)
+                self._enter(State.DOWN, now)
+        elif overflow.excess and not self._queued and self.state in (State.UP, State.DOWN):
+            self._up_gain = max(1 + (self._up_gain - 1) / 2, LEAST_UP_GAIN)  # a queue too short to probe so hard
 
     def loss_was_false(self, size: int, now: float) -> None:
         self._overflow.undo()
@@ -186,7 +190,7 @@ class Model(Congestion):
             return
         self._full_rounds += 1
         grown = self._round.quickest - self.minimum_round_trip  # twice the jitter: too early is worse than late
-        if self._full_rounds >= FULL_ROUNDS or (self._queued and grown > 2 * self._spread):
+        if self._full_rounds >= FULL_ROUNDS or (self._queued and grown > 2 * self._spread) or self._overflow.excess:
             self._enter(State.DRAIN, sample.now)
 
     def _move_on(self, sample: Sample) -> None:
@@ -196,7 +200,7 @@ class Model(Congestion):
             if sample.in_flight <= self.product:
                 self._enter(State.CRUISE, now)
         elif state is State.UP:
-            if elapsed > self.minimum_round_trip and sample.in_flight >= UP_GAIN * self.product:
+            if elapsed > self.minimum_round_trip and sample.in_flight >= self._up_gain * self.product:
                 self._enter(State.DOWN, now)
             elif elapsed > 3 * self.minimum_round_trip:
                 self._enter(State.DOWN, now)
@@ -230,6 +234,7 @@ class Model(Congestion):
         self._state_since = now
         if state is State.UP:
             self._rate_before_up = self._rates.value
+            self._up_gain = min(self._up_gain * UP_GAIN_GROWTH, UP_GAIN)
         elif state is State.PROBE_ROUND_TRIP:
             self._probe_until = None
         elif state is State.CRUISE:
@@ -243,7 +248,8 @@ class Model(Congestion):
             self.window += sample.acknowledged
             return
         state = self.state
-        self.pacing_rate = max(PACING_GAINS[state] * rate, least / max(self.minimum_round_trip, 1.0))
+        gain = self._up_gain if state is State.UP else PACING_GAINS[state]
+        self.pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
         if state is State.PROBE_ROUND_TRIP:
             target = PROBE_ROUND_TRIP_GAIN * self.product
         else:

@@ -55,11 +55,14 @@ class Overflow:
         "_top",
         "_watch_until",
         "_watched_in_flight",
+        "excess",
     )
 
     def __init__(self, random: Random) -> None:
         self._random = random
         self._losses: deque[float] = deque(maxlen=LOSS_ROUNDS)  # shares of the last rounds' bytes
+        self.excess = False
+        """Whether the last round lost more than the path does by itself."""
         self._round = 0
         self._last = -2  # round of the last overflow
         self._top: float | None = None  # bytes in flight when this end yielded last
@@ -86,7 +89,8 @@ class Overflow:
         expected = datagrams * usual
         most = expected + LOSS_MARGIN * datagrams + LOSS_DEVIATIONS * math.sqrt(expected + 1)
         self._losses.append(seen.loss)
-        if not queued or seen.lost <= most * datagram_size:
+        self.excess = seen.lost > most * datagram_size
+        if not queued or not self.excess:
             return False
         begins = seen.count > self._last + 2
         self._last = seen.count

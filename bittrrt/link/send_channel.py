@@ -1,8 +1,8 @@
 """One channel's stream, as its sender sees it: what is to go, what was lost, what has arrived. Offsets are bytes.
 
-    0            acknowledged, lost, in flight         next_offset        available       credit
-    |--------------------------------------------------|------------------|---------------|
-                                                        may go now         not read yet
+0            acknowledged, lost, in flight         next_offset        available       credit
+|--------------------------------------------------|------------------|---------------|
+                                                    may go now         not read yet
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ class TcpFlow:
         self.path = path
         self.back_delay = back_delay
         self.window = 10.0  # packets
-        self.in_flight: dict[int, tuple[float, int, float, float]] = {}  # number -> when sent; delivered then, and when; when
+        self.in_flight: dict[
+            int, tuple[float, int, float, float]
+        ] = {}  # number -> when sent; delivered then, and when; when
         # that one had been sent
         self.next_number = 0
         self.delivered = 0
