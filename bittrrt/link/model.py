@@ -163,7 +163,7 @@ class Model(Congestion):
             overflow.answer(sample.in_flight + seen.lost, seen.slowest - minimum, now)
             if self.state is State.UP:
                 self._enter(State.DOWN, now)
-        elif overflow.excess and not self._queued and self.state in (State.UP, State.DOWN):
+        elif overflow.excess and not self._queued and self.state is not State.STARTUP:
             self._up_gain = max(1 + (self._up_gain - 1) / 2, LEAST_UP_GAIN)  # a queue too short to probe so hard
 
     def loss_was_false(self, size: int, now: float) -> None:
