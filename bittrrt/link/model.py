@@ -9,8 +9,10 @@ bound on what may be in flight comes down only on loss that queueing explains, a
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
 from random import Random
+from statistics import median
 from typing import Final
 
 from .congestion import INITIAL_DATAGRAMS, MIN_DATAGRAMS, Congestion, Sample
@@ -20,6 +22,7 @@ from .round_trip import RoundTrip
 from .rounds import MaximumOfRounds, Round
 
 STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least that doubles the rate each round trip, by the draft's derivation
+SLOW_START_DATAGRAMS: Final = 3 * INITIAL_DATAGRAMS  # up to here the window doubles; so few give no rate to trust
 DRAIN_GAIN: Final = 0.35  # its inverse: the queue is gone in a round trip
 UP_GAIN: Final = 1.25
 LEAST_UP_GAIN: Final = 1.05
@@ -32,6 +35,8 @@ CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, 
 WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows at once
 FULL_GROWTH: Final = 1.25  # a round in which the rate grew by less was one at the path's limit
 FULL_ROUNDS: Final = 3
+JITTER_ROUNDS: Final = 7  # whose median spread of round trips is the path's jitter
+STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
 MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
@@ -77,6 +82,7 @@ class Model(Congestion):
         """Seconds, the least of the last ten or so; 0 before the first."""
         self._minimum_at = now
         self._overflow = Overflow(random)
+        self._spreads: deque[float] = deque(maxlen=JITTER_ROUNDS)
         self._spread = 0.0  # seconds between the quickest and the slowest round trip of a round: jitter
         self.state = State.STARTUP
         self._state_since = now
@@ -122,8 +128,8 @@ class Model(Congestion):
         if round_ended:
             self._judge_losses(sample)
             self._look_for_full_rate(sample)
-            spread = max(self._round.slowest - self._round.quickest, 0.0)
-            self._spread += (spread - self._spread) / min(self._round.count + 1, 8)
+            self._spreads.append(max(self._round.slowest - self._round.quickest, 0.0))
+            self._spread = median(self._spreads)
         self._learn_excess(sample)
         self._move_on(sample)
         if round_ended:
@@ -189,8 +195,10 @@ class Model(Congestion):
             self._full_rounds = 0
             return
         self._full_rounds += 1
-        grown = self._round.quickest - self.minimum_round_trip  # twice the jitter: too early is worse than late
-        if self._full_rounds >= FULL_ROUNDS or (self._queued and grown > 2 * self._spread) or self._overflow.excess:
+        seen = self._round
+        queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
+        overflown = self._overflow.excess and seen.loss > STARTUP_LOSS
+        if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
             self._enter(State.DRAIN, sample.now)
 
     def _move_on(self, sample: Sample) -> None:
@@ -256,5 +264,7 @@ class Model(Congestion):
             clump = 0.0 if state is State.STARTUP else self._excess.value
             target = WINDOW_GAIN * self.product + clump + 3 * min(self.pacing_rate * TICK, MAX_QUANTUM)
             if state is State.STARTUP:
-                target = max(target, INITIAL_DATAGRAMS * self._datagram_size)
+                doubled = min(self.window + sample.acknowledged, SLOW_START_DATAGRAMS * self._datagram_size)
+                late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
+                target = max(target + late, doubled)
         self.window = int(max(min(target, max(self._overflow.bound(sample.now), 0.75 * self.product)), least))
