@@ -36,6 +36,7 @@ WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows
 FULL_GROWTH: Final = 1.25  # a round in which the rate grew by less was one at the path's limit
 FULL_ROUNDS: Final = 3
 JITTER_ROUNDS: Final = 7  # whose median spread of round trips is the path's jitter
+LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
 MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed
@@ -160,7 +161,8 @@ class Model(Congestion):
     def _queued(self) -> bool:
         """Whether a queue stood for the whole of the round: more of it than jitter explains."""
         quickest, minimum = self._round.quickest, self.minimum_round_trip
-        return quickest > QUEUE * minimum and quickest - minimum > self._spread
+        known = len(self._spreads) >= LEAST_JITTER_ROUNDS
+        return known and quickest > QUEUE * minimum and quickest - minimum > self._spread
 
     def _judge_losses(self, sample: Sample) -> None:
         seen, minimum, overflow = self._round, self.minimum_round_trip, self._overflow
