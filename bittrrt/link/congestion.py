@@ -46,11 +46,11 @@ class Congestion(ABC):
         """Take in a sample; `window` and `pacing_rate` follow."""
 
     @abstractmethod
-    def loss_was_false(self, size: int, now: float) -> None:
-        """`size` bytes that were reported as lost have arrived after all."""
+    def loss_was_false(self) -> None:
+        """Something that was reported as lost has arrived after all."""
 
     @abstractmethod
-    def persistent_trouble(self, now: float) -> None:
+    def persistent_trouble(self) -> None:
         """Something got through again after several probe timeouts: the path may have become another one."""
 
     @abstractmethod

@@ -28,7 +28,7 @@ class Cubic(Congestion):
 
     name = "cubic"
 
-    def __init__(self, now: float, *, round_trip: RoundTrip) -> None:
+    def __init__(self, *, round_trip: RoundTrip) -> None:
         self._round_trip = round_trip
         self._datagram_size = 0
         self._threshold = float("inf")
@@ -110,7 +110,7 @@ class Cubic(Congestion):
         self._threshold = self._exact
         self._epoch = None
 
-    def loss_was_false(self, size: int, now: float) -> None:
+    def loss_was_false(self) -> None:
         if self._before_loss is None:
             return
         window, self._threshold, self._most = self._before_loss
@@ -119,9 +119,11 @@ class Cubic(Congestion):
         self._epoch = None
         self._set(max(window, self._exact))
 
-    def persistent_trouble(self, now: float) -> None:
+    def persistent_trouble(self) -> None:
         """RFC 9002 section 7.6: from the least window, in slow start up to half of what there was."""
         self._threshold = max(self._exact / 2, MIN_DATAGRAMS * self._datagram_size)
         self._epoch = None
         self._before_loss = None
+        self._recovery_until = -1
+        self._latest.clear()
         self._set(0)

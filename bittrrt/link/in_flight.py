@@ -1,6 +1,6 @@
 """What was sent and not acknowledged yet: a record a burst, with its datagrams as the bits of one int.
 
-    sequence      100 101 102 103 104 ... 144        one burst: sent in one write, all datagrams of one size but the last
+    sequence      100 101 102 103 104 ... 144        one burst: one write, all datagrams of one size but the last
     bit             0   1   2   3   4      44
     outstanding     0   0   1   0   1       1        neither acknowledged nor lost
     lost            0   0   0   1   0       0        taken for lost; kept for a while, as it may be acknowledged yet
@@ -43,6 +43,7 @@ class SentBurst:
     def __init__(
         self,
         channel: SendChannel | None,
+        *,
         offset: int,
         length: int,
         chunk_size: int,
@@ -68,6 +69,11 @@ class SentBurst:
         self.delivered_at = at
         self.first_sent_at = at
         self.application_limited = False
+
+    @property
+    def lowest_outstanding(self) -> int:
+        """The lowest sequence that is outstanding; only if one is."""
+        return self.first + (self.outstanding & -self.outstanding).bit_length() - 1
 
     def size_of(self, bits: int) -> int:
         """Bytes of the datagrams `bits`, whole datagrams."""

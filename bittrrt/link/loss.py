@@ -20,7 +20,7 @@ LONGEST_BACKOFF: Final = 1.0  # seconds; a path that is back after minutes is in
 class LossTimer:
     """The times of one sender's loss detection."""
 
-    __slots__ = ("_last_round", "_rounds", "_round_trip", "_steps", "newest_acknowledged", "timeouts", "travelled")
+    __slots__ = ("_last_round", "_round_trip", "_rounds", "_steps", "newest_acknowledged", "timeouts", "travelled")
 
     def __init__(self, round_trip: RoundTrip) -> None:
         self._round_trip = round_trip
@@ -73,4 +73,4 @@ class LossTimer:
     def probe_after(self) -> float:
         """Seconds from the last sending to a probe timeout, backed off."""
         once = self._round_trip.probe_timeout() + PEER_DELAY
-        return min(once * 2 ** min(self.timeouts, 16), max(once, LONGEST_BACKOFF))
+        return min(once * (1 << min(self.timeouts, 16)), max(once, LONGEST_BACKOFF))

@@ -1,7 +1,8 @@
 """Congestion control by a model of the path: how fast it delivers, and how long a round trip takes without a queue.
 
-    STARTUP --- the rate grows no more, or a queue grows ---> DRAIN --- it is gone ---> PROBE_BANDWIDTH <---> PROBE_ROUND_TRIP
-    doubles each round trip                                                             up, down, cruise     every 10 s, if needed
+    STARTUP --- the rate grows no more, or a queue does ---> DRAIN --- it is gone ---> CRUISE <---> PROBE_ROUND_TRIP
+    doubles each round trip                                                            |    ^       every 10 s,
+                                                                                       UP-> DOWN    if needed
 
 The shape is that of BBR (draft-cardwell-iccrg-bbr-congestion-control). What is its own: random loss changes nothing; a
 bound on what may be in flight comes down only on loss that queueing explains, and grows back as long as there is none.
@@ -174,17 +175,17 @@ class Model(Congestion):
         elif overflow.excess and not self._queued and self.state is not State.STARTUP:
             self._up_gain = max(1 + (self._up_gain - 1) / 2, LEAST_UP_GAIN)  # a queue too short to probe so hard
 
-    def loss_was_false(self, size: int, now: float) -> None:
+    def loss_was_false(self) -> None:
         self._overflow.undo()
 
-    def persistent_trouble(self, now: float) -> None:
+    def persistent_trouble(self) -> None:
         """Start again from half of what is known: the path may be another one now."""
         if self._rates.value:
             self._rates.restart(self._rates.value / 2, self._round.count)
         self._full_rate = 0.0
         self._full_rounds = 0
         self._round.clear()
-        self._enter(State.STARTUP, now)
+        self._enter(State.STARTUP, self._now)
 
     # --- what to do about it -----------------------------------------------------------------------------------------
 
@@ -210,9 +211,8 @@ class Model(Congestion):
             if sample.in_flight <= self.product:
                 self._enter(State.CRUISE, now)
         elif state is State.UP:
-            if elapsed > self.minimum_round_trip and sample.in_flight >= self._up_gain * self.product:
-                self._enter(State.DOWN, now)
-            elif elapsed > 3 * self.minimum_round_trip:
+            filled = sample.in_flight >= self._up_gain * self.product
+            if elapsed > self.minimum_round_trip * (1 if filled else 3):
                 self._enter(State.DOWN, now)
         elif state is State.DOWN:
             if elapsed > self.minimum_round_trip or sample.in_flight <= self.product:

@@ -139,7 +139,7 @@ class Overflow:
     @staticmethod
     def _time_to(top: float) -> float:
         """Seconds until CUBIC's curve is back at its top, K."""
-        return (top / SEGMENT * (1 - BETA) / C) ** (1 / 3)
+        return math.cbrt(top / SEGMENT * (1 - BETA) / C)
 
     def undo(self) -> None:
         """The last overflow was none."""

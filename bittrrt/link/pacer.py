@@ -1,8 +1,8 @@
 """Pacing by tokens: bytes that may leave, refilled from the time that has passed.
 
 A timer of this kind of program rings every 1.1 to 1.3 ms when asked for 1, and after 5 ms now and then. So the tokens
-come from elapsed time, never from a count of ticks, and what was not used within a few ticks is forgotten: a sender that
-overslept does not make up for it in one blow.
+come from elapsed time, never from a count of ticks, and what was not used within a few ticks is forgotten: a sender
+that overslept does not make up for it in one blow.
 """
 
 from __future__ import annotations

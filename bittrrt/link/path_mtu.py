@@ -74,7 +74,7 @@ class PathMtu:
 
     def probe_timeouts(self, count: int, now: float) -> bool:
         """The sender has heard nothing for `count` probe timeouts; True if the size fell back to the base for it."""
-        if count < BLACK_HOLE_TIMEOUTS or self.size == BASE or self._most == self.size:
+        if count < BLACK_HOLE_TIMEOUTS or self.size in (BASE, self._most):
             return False
         self.size = BASE
         self._rest(now, RETRY_AFTER)

@@ -82,7 +82,7 @@ class Receiver:
         return channel
 
     def close_channel(self, number: int) -> None:
-        """What still arrives for it is not told any more. Bytes that were received and not consumed count as consumed."""
+        """What still arrives for it is refused. Bytes that were received and not consumed count as consumed."""
         channel = self.channels.pop(number)
         self._moved.pop(number, None)
         self._consumed += max(channel.received.count() - channel.consumed, 0)
@@ -93,9 +93,7 @@ class Receiver:
         channel.received.add_span(first, last)
         channel.consumed = channel.received.count()
 
-    def data_received(
-        self, number: int, offset: int, length: int, now: float, *, datagrams: int = 1
-    ) -> list[tuple[int, int]]:
+    def data_received(self, number: int, offset: int, length: int, now: float) -> list[tuple[int, int]]:
         """A run of datagrams, contiguous in the stream, has arrived. Returns its new bytes as `(first, last)` offsets.
 
         Only these are to be written. Raises `CreditExceeded`, and takes nothing, for bytes on a channel that is not

@@ -36,7 +36,7 @@ LEAST_FALSE_LOSS_MEMORY: Final = 0.1  # seconds
 
 
 class Burst(NamedTuple):
-    """Bytes of one channel to send in one write: datagrams of `chunk_size` bytes of payload, the last may be shorter."""
+    """Bytes of one channel to send in one write: `chunk_size` bytes in each datagram, the last may have less."""
 
     channel: int
     offset: int
@@ -112,8 +112,18 @@ class Sender:
         return self._in_flight.bytes
 
     def datagram_sent(self, sequence: int, size: int, now: float) -> None:
-        """A datagram of `size` bytes that is not to be sent again has left, a lossy message: it counts in the window."""
-        self._record(SentBurst(None, 0, size - OVERHEAD, max(size - OVERHEAD, 1), OVERHEAD, sequence, now))
+        """A datagram of `size` bytes that is never sent again has left, a lossy message: it counts in the window."""
+        self._record(
+            SentBurst(
+                None,
+                offset=0,
+                length=size - OVERHEAD,
+                chunk_size=max(size - OVERHEAD, 1),
+                overhead=OVERHEAD,
+                first=sequence,
+                at=now,
+            )
+        )
 
     def next_burst(self, now: float) -> Burst | None:
         """What to send now; None if there is nothing, or it is not its time. Say `burst_sent` when it left."""
@@ -166,7 +176,7 @@ class Sender:
         return chosen
 
     def _probe(self, datagram_size: int) -> Burst | None:
-        """Data that shows whether the path lives: what is lost or new if there is any, else what is oldest in flight."""
+        """Data that shows whether the path lives: what is lost or new if there is any, else the oldest in flight."""
         chunk_size = datagram_size - OVERHEAD
         for channel in self._turns:
             burst = self._burst_of(channel, self._probes, chunk_size)
@@ -191,7 +201,15 @@ class Sender:
             channel.range_sent(burst.offset, burst.length, burst.retransmission)
             if not burst.retransmission:
                 self.fresh_sent += burst.length
-        sent = SentBurst(channel, burst.offset, burst.length, burst.chunk_size, OVERHEAD, first_sequence, now)
+        sent = SentBurst(
+            channel,
+            offset=burst.offset,
+            length=burst.length,
+            chunk_size=burst.chunk_size,
+            overhead=OVERHEAD,
+            first=first_sequence,
+            at=now,
+        )
         if channel.limit:
             channel.limit.spend(sent.size_of(sent.outstanding))
         if self._probes:
@@ -231,7 +249,7 @@ class Sender:
                     newest = burst
                     sequence = burst.first + outstanding.bit_length() - 1
             if lost:
-                self._loss_was_false(burst, lost, now)
+                self._loss_was_false(lost)
             if burst.channel is not None:
                 self._credit_channel(burst.channel, burst, outstanding | lost, now)
         if newest is None:
@@ -240,8 +258,6 @@ class Sender:
         self._loss.acknowledged(sequence, newest.at, now)
         round_trip = self._measure(newest, acknowledgement.delay / 1e6, now)
         rate = self._delivery.acknowledged(size, newest, now, min(self.round_trip.minimum, 1.0) * 0.9)
-        if restarted:
-            self.congestion.persistent_trouble(now)
         lost = self._find_losses(now)
         self._update(
             Sample(
@@ -256,6 +272,8 @@ class Sender:
                 round_trip,
             )
         )
+        if restarted:
+            self.congestion.persistent_trouble()
         memory = max(FALSE_LOSS_MEMORY * self.round_trip.smoothed, LEAST_FALSE_LOSS_MEMORY)
         self._in_flight.forget_sent_before(now - memory)
 
@@ -283,10 +301,10 @@ class Sender:
         self.round_trip.add(sample, now)
         return sample
 
-    def _loss_was_false(self, burst: SentBurst, bits: int, now: float) -> None:
+    def _loss_was_false(self, bits: int) -> None:
         self.false_losses += bits.bit_count()
         self._loss.loss_was_false()
-        self.congestion.loss_was_false(burst.size_of(bits), now)
+        self.congestion.loss_was_false()
 
     def _find_losses(self, now: float) -> int:
         """Take for lost what is; returns its bytes."""
@@ -340,8 +358,11 @@ class Sender:
         self.congestion.set_datagram_size(self.path_mtu.size)
 
     def _overtaken(self) -> SentBurst | None:
+        """The oldest burst in flight, if something sent later than a part of it has arrived."""
         oldest = self._in_flight.oldest
-        return oldest if oldest is not None and oldest.first < self._loss.newest_acknowledged else None
+        if oldest is None or oldest.lowest_outstanding > self._loss.newest_acknowledged:
+            return None
+        return oldest
 
     def _loss_time(self) -> float | None:
         oldest = self._overtaken()

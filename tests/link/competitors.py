@@ -217,7 +217,7 @@ class TcpBbr(TcpFlow):
             if elapsed > self.estimate and (self.phase != 0 or flight >= 1.25 * product or elapsed > 3 * self.estimate):
                 self.phase, self.phase_since = (self.phase + 1) % 8, now
             self.gain = self.GAINS[self.phase]
-        if self.state != "probe round trip" and self.state != "startup" and now - self.minimum_at > 10:
+        if self.state not in {"probe round trip", "startup"} and now - self.minimum_at > 10:
             self.state, self.gain, self.probe_until = "probe round trip", 1, 0.0
         elif self.state == "probe round trip":
             if not self.probe_until and flight <= 5:

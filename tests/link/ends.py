@@ -6,7 +6,6 @@ A checksum stands for the encryption: what was damaged on the way is dropped bef
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from random import Random
 from zlib import crc32
 
@@ -28,7 +27,7 @@ DATA, ACKNOWLEDGEMENT, HEARTBEAT, ECHO = range(4)
 
 
 def congestion_named(name: str, now: float, round_trip: RoundTrip, random: Random) -> Congestion:
-    return Cubic(now, round_trip=round_trip) if name == "cubic" else Model(now, round_trip=round_trip, random=random)
+    return Cubic(round_trip=round_trip) if name == "cubic" else Model(now, round_trip=round_trip, random=random)
 
 
 class Stored:
@@ -78,6 +77,8 @@ class End:
         self.heartbeats: list[tuple[float, float]] = []
         self.payload_sent = 0
         self.least_in_flight = 0
+        self.credit_exceeded = 0
+        self._disk_free_at = 0.0
         self.disk_rate = disk_rate
         self._heartbeat = heartbeat
         self._inbox: list[tuple[int, int, int, int, int, bytes]] = []
@@ -146,6 +147,8 @@ class End:
             payload = source[at : at + length] if source is not None else b""
             self._datagram(DATA, burst.channel, at, payload, length)
         self.payload_sent += burst.length
+        if end > self.sender.channels[burst.channel].credit or self.sender.fresh_sent > self.sender.credit:
+            self.credit_exceeded += 1
         self.sender.burst_sent(burst, first_sequence, self.network.now)
 
     def _datagram(self, kind: int, channel: int, offset: int, payload: bytes, length: int | None = None) -> None:
@@ -207,7 +210,7 @@ class End:
                 while at < count and inbox[at][:4] == (DATA, channel, sequence + at - begin, offset + length):
                     length += inbox[at][4]
                     at += 1
-                self._data(channel, offset, length, at - begin, [item[5] for item in inbox[begin:at]])
+                self._data(channel, offset, length, [item[5] for item in inbox[begin:at]])
             elif kind == ACKNOWLEDGEMENT:
                 acknowledgement = parse_acknowledgement_untrusted(payload)
                 self.sender.acknowledged(acknowledgement, self.network.now, sequences_used=self.sequence)
@@ -217,8 +220,8 @@ class End:
                 self.heartbeats.append((self.network.now, self.network.now - offset / 1e9))
         self.pump()
 
-    def _data(self, channel: int, offset: int, length: int, datagrams: int, payloads: list[bytes]) -> None:
-        new = self.receiver.data_received(channel, offset, length, self.network.now, datagrams=datagrams)
+    def _data(self, channel: int, offset: int, length: int, payloads: list[bytes]) -> None:
+        new = self.receiver.data_received(channel, offset, length, self.network.now)
         stored = self.stored[channel]
         for first, last in new:
             stored.written += last - first + 1
@@ -230,13 +233,9 @@ class End:
         if not self.disk_rate:
             self.receiver.consumed(channel, count)
             return
-        self._disk_free_at = max(getattr(self, "_disk_free_at", 0.0), self.network.now) + count / self.disk_rate
+        self._disk_free_at = max(self._disk_free_at, self.network.now) + count / self.disk_rate
         self.network.at(self._disk_free_at, self._consumed, channel, count)
 
     def _consumed(self, channel: int, count: int) -> None:
         self.receiver.consumed(channel, count)
         self.pump()
-
-
-Made = tuple[Network, "End", "End"]
-Build = Callable[[Network], tuple[Path, Path]]
