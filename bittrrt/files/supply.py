@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -137,7 +138,8 @@ class Supply:
         May block for as long as `prepare` does.
         """
         with self._lock:
-            self._again.extendleft(reversed([*self._folders, *unfinished]))
+            self._again.extendleft(reversed(self._folders))
+            self._again.extend(unfinished)
             self._folders.clear()
 
     def _next(self) -> Item | None:
@@ -197,7 +199,7 @@ def from_paths(paths: Iterable[tuple[Path, str]], *, recursive: bool) -> Iterato
                 yield FolderToSend(name, stat.S_IMODE(status.st_mode) & PERMISSIONS, status.st_mtime_ns)
             try:
                 with Root(path) as root:
-                    yield from _inside(root, name, str(path), lambda inner, path=path: _RootOpener(path, inner))
+                    yield from _inside(root, name, str(path), partial(_RootOpener, path))
             except FileError as error:
                 yield Unsendable(error)
 

@@ -1,0 +1,56 @@
+"""What a transfer needs of a session's data plane: streams by number, and control messages. All sizes are bytes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from ..link.transfer_statistics import TransferStatistics
+from ..wire.spans import SpanSet
+
+
+class StreamSource(Protocol):
+    """Where a stream's bytes come from."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes at `offset`; fewer than `length` only at the end."""
+
+
+class StreamSink(Protocol):
+    """Where a stream's bytes go."""
+
+    def write(self, offset: int, chunks: list[bytes]) -> int:
+        """Take the chunks, joined, at `offset`; returns how many bytes were new."""
+
+
+class Streams(Protocol):
+    """The data plane of one session, as `DataPlane` is."""
+
+    def send_control(self, message: bytes) -> None:
+        """Send one message, in order and for certain."""
+
+    @property
+    def control_backlog(self) -> int:
+        """Bytes of control messages that have not arrived yet."""
+
+    def open_sending(
+        self,
+        channel: int,
+        source: StreamSource,
+        size: int,
+        *,
+        skip: SpanSet | None = None,
+        limit: float | None = None,
+        urgent: bool = False,
+    ) -> Deferred[None]:
+        """Send a stream, but for the bytes in `skip`; fires when all of it has arrived."""
+
+    def open_receiving(self, channel: int, sink: StreamSink, size: int, *, have: SpanSet | None = None) -> None:
+        """Take a stream, of which the bytes in `have` are there. Raises `ValueError` if too many are open."""
+
+    def close_stream(self, channel: int) -> None:
+        """Send or take no more of it."""
+
+    def statistics(self, channel: int) -> TransferStatistics:
+        """What a stream that is sent does right now."""
