@@ -44,8 +44,8 @@ from ..wire.transfer_messages import (
     tell_spans,
 )
 from .offerer import MAX_UNDER_WAY
-from .streams import Streams
 from .tally import FileProgress, Tally
+from .transfer_plane import TransferPlane
 from .turns import InThread, Turns
 
 MAX_TAKEN: Final = 2 * MAX_UNDER_WAY  # an honest offerer has at most half as many under way
@@ -131,7 +131,7 @@ class Acceptor:
 
     def __init__(
         self,
-        plane: Streams,
+        plane: TransferPlane,
         send: Send,
         in_thread: InThread,
         destination: Destination,
@@ -225,12 +225,15 @@ class Acceptor:
     def _open(self, taking: _Taking, tries_left: int) -> None:
         offer = taking.offer
         version = FileVersion(offer.size, offer.mtime_ns, offer.mode, offer.sample)
-        opened = self._opening.do(partial(open_goal_untrusted, taking.goal, version, offer.digest))
-        opened.addCallbacks(
-            lambda result: self._opened(taking, result),
-            lambda failure: self._not_opened(taking, failure.value, tries_left),
-        )
-        opened.addErrback(lambda failure: self._fail(taking, failure.value))
+        opening = self._opening.do(partial(open_goal_untrusted, taking.goal, version, offer.digest))
+
+        def opened(outcome: Any) -> None:
+            if isinstance(outcome, Failure):
+                self._not_opened(taking, outcome.value, tries_left)
+            else:
+                self._opened(taking, outcome)
+
+        opening.addBoth(opened)
 
     def _opened(self, taking: _Taking, result: tuple[Sink, GoalKey] | None) -> None:
         channel = taking.offer.channel
@@ -250,7 +253,8 @@ class Acceptor:
             try:
                 self._plane.open_receiving(channel, taking.sink, taking.offer.size, have=SpanSet(have))
             except ValueError:
-                raise TransferBusy(f"{taking.goal.name}: too many streams are open; try again later") from None
+                self._fail(taking, TransferBusy(f"{taking.goal.name}: too many streams are open; try again later"))
+                return
             taking.streaming = True
         sink = taking.sink
         progress = FileProgress(
@@ -260,7 +264,7 @@ class Acceptor:
         self._say(Accept(channel, have))
         self._finish_ready()
 
-    def _not_opened(self, taking: _Taking, error: Exception, tries_left: int) -> None:
+    def _not_opened(self, taking: _Taking, error: BaseException | None, tries_left: int) -> None:
         if isinstance(error, TransferBusy) and tries_left and not self._stopped:
             self._opening.do(partial(goal_key_untrusted, taking.goal)).addCallbacks(
                 lambda key: self._ask_its_taker(taking, error, key),
@@ -269,14 +273,14 @@ class Acceptor:
         else:
             self._give_up_opening(taking, error)
 
-    def _ask_its_taker(self, taking: _Taking, error: Exception, key: GoalKey) -> None:
+    def _ask_its_taker(self, taking: _Taking, error: BaseException | None, key: GoalKey) -> None:
         closed = self._takers.wait_for(key, self._owner, self)
         if closed is None:
             self._give_up_opening(taking, error)
         else:
             closed.addCallback(lambda _: self._open(taking, tries_left=0))
 
-    def _give_up_opening(self, taking: _Taking, error: Exception) -> None:
+    def _give_up_opening(self, taking: _Taking, error: BaseException | None) -> None:
         if self._taking.pop(taking.offer.channel, None) is not None and taking.cancelled is None:
             self._refuse(taking.offer, self._as_error(error, taking.goal.name))
 
@@ -374,7 +378,7 @@ class Acceptor:
 
         return self._close_with(partial(finish_together, whole), finished)
 
-    def _fail(self, taking: _Taking, cause: Exception) -> None:
+    def _fail(self, taking: _Taking, cause: BaseException | None) -> None:
         """It cannot be taken: what has arrived is kept, where the error does not say otherwise."""
         if self._taking.get(taking.offer.channel) is not taking or taking.closing:
             return
@@ -429,7 +433,7 @@ class Acceptor:
         for closed in taking.awaited:
             closed.callback(None)
 
-    def _as_error(self, error: BaseException, name: str) -> FileError:
+    def _as_error(self, error: BaseException | None, name: str) -> FileError:
         if isinstance(error, FileError):
             return error
         self.log.failure("a file could not be taken", Failure(error))  # type: ignore[no-untyped-call]

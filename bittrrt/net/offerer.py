@@ -7,12 +7,12 @@ SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --> sent 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,8 +38,8 @@ from ..wire.transfer_messages import (
     read_spans_untrusted,
     reason_of,
 )
-from .streams import Streams
 from .tally import FileProgress, Tally
+from .transfer_plane import TransferPlane
 from .turns import InThread
 
 MAX_UNDER_WAY: Final = 256  # files and folders; at 100 ms and two round trips each, 1,280 a second
@@ -101,12 +101,10 @@ class Offerer:
 
     log = Logger()
 
-    def __init__(self, plane: Streams, send: Send, in_thread: InThread, numbers: Iterator[int]) -> None:
-        """`numbers`: this end's channels that are free."""
+    def __init__(self, plane: TransferPlane, send: Send, in_thread: InThread) -> None:
         self._plane = plane
         self._send = send
         self._in_thread = in_thread
-        self._numbers = numbers
         self._jobs: list[SendJob] = []
         self._sending: dict[int, _Sending] = {}
         self._size_under_way = 0
@@ -169,7 +167,7 @@ class Offerer:
         job.finished.callback(None)
 
     def _offer(self, job: SendJob, ready: ReadyFile | FolderToSend | None) -> None:
-        sending = _Sending(next(self._numbers), job, ready)
+        sending = _Sending(self._plane.new_channel(), job, ready)
         if isinstance(ready, ReadyFile):
             version = ready.content.version
             message: Offer | OfferFolder | Settle = Offer(
@@ -295,11 +293,11 @@ class Offerer:
 
         self._in_thread(content.digest).addBoth(digested)
 
-    def _not_sent(self, sending: _Sending, error: BaseException) -> None:
-        if not sending.over:
+    def _not_sent(self, sending: _Sending, error: BaseException | None) -> None:
+        if not sending.over and not isinstance(error, CancelledError):  # that is the end of the session
             self._cancel(sending, error)
 
-    def _cancel(self, sending: _Sending, cause: BaseException) -> None:
+    def _cancel(self, sending: _Sending, cause: BaseException | None) -> None:
         if sending.over:
             self._close(sending)
             return

@@ -9,8 +9,7 @@ data plane --control_received--> offers ------> Acceptor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from itertools import cycle
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -29,12 +28,11 @@ from ..wire.transfer_messages import (
 from .acceptor import Acceptor, Destination, Takers
 from .clock import Clock
 from .offerer import Offerer
-from .streams import Streams
+from .transfer_plane import TransferPlane
 from .turns import InThread
 
 TICK: Final = 0.25  # seconds; how late a checkpoint, which is due every second, may come
-MAX_UNREAD: Final = 4 * 1024 * 1024  # bytes of control messages; an end that lets so many wait reads none
-_CHANNELS: Final = 2**24
+MAX_UNREAD: Final = 2 * 1024 * 1024  # bytes of control messages; an end that lets so many wait reads none
 
 
 class Transfers(ABC):
@@ -44,7 +42,7 @@ class Transfers(ABC):
 
     def __init__(
         self,
-        plane: Streams,
+        plane: TransferPlane,
         destination: Destination,
         *,
         in_thread: InThread,
@@ -68,8 +66,7 @@ class Transfers(ABC):
         self._timer: Any = None
         self._closed = False
         self._awaiting_close: list[Deferred[None]] = []
-        self._numbers: Iterator[int] = cycle(range(first_channel, _CHANNELS, 2))
-        self.offerer = Offerer(plane, self.send, in_thread, self._numbers)
+        self.offerer = Offerer(plane, self.send, in_thread)
         self.acceptor = Acceptor(plane, self.send, in_thread, destination, owner=owner, takers=takers)
 
     def send(self, message: TransferMessage) -> None:
@@ -118,6 +115,10 @@ class Transfers(ABC):
             self.acceptor.stream_failed(channel, error)
 
     def data_plane_failed(self, why: LinkError) -> None:
+        """The session is about to be over."""
+        self.stop()
+
+    def data_plane_closed(self) -> None:
         """The session is over."""
         self.stop()
 

@@ -24,8 +24,11 @@ class StreamSink(Protocol):
         """Take the chunks, joined, at `offset`; returns how many bytes were new."""
 
 
-class Streams(Protocol):
+class TransferPlane(Protocol):
     """The data plane of one session, as `DataPlane` is."""
+
+    def new_channel(self) -> int:
+        """A number for a channel that this end opens: odd ones are the client's, even ones the server's."""
 
     def send_control(self, message: bytes) -> None:
         """Send one message, in order and for certain."""
