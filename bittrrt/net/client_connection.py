@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -106,6 +107,7 @@ class ClientConnection:
         reactor: Any,
         stale_after: float,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """`settings.heartbeat` is the client's own; `stale_after`, in seconds, is the server's."""
         self.settings = settings
@@ -130,6 +132,7 @@ class ClientConnection:
         """Heartbeats begun."""
         self.ended = False
         self._reactor = reactor
+        self._port_class = port_class
         self._server = server
         self._sockets: list[LinkPort] = []
         self._rounds: dict[int, HeartbeatRound] = {}  # under way, by client_ms
@@ -147,12 +150,12 @@ class ClientConnection:
         interface = "::" if ":" in str(self._server[0]) else ""
         try:
             for handler in self.handlers.values():
-                socket = LinkPort(0, handler, interface, reactor=self._reactor)
+                socket = self._port_class(0, handler, interface, reactor=self._reactor)
                 socket.startListening()
                 self._sockets.append(socket)
-        except OSError as error:
+        except CannotListenError as error:
             self._stop()
-            raise LinkError(f"no UDP socket can be opened here: {error}") from None
+            raise LinkError(f"no UDP socket can be opened here: {error.socketError.strerror}") from None
         self._start_beating()
 
     def close(self, reason: CloseReason = CloseReason.GOODBYE) -> Deferred[Any]:
@@ -210,6 +213,8 @@ class ClientConnection:
 
     def beat(self) -> None:
         self._finish_late_rounds()
+        if self.ended:  # by the observer, who was told
+            return
         self.beats += 1
         self._begin_round(self.beats)
 
@@ -246,9 +251,9 @@ class ClientConnection:
     def _finish_late_rounds(self) -> None:
         now = self.clock.monotonic()
         patience = self._patience()
-        while self._rounds:
+        while self._rounds and not self.ended:
             oldest = next(iter(self._rounds.values()))
-            if now - oldest.sent_at < patience and len(self._rounds) < MAX_ROUNDS:
+            if now < oldest.sent_at + patience and len(self._rounds) < MAX_ROUNDS:  # the sum for which the timer is set
                 break
             self._finish(oldest)
 

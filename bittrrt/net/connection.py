@@ -61,6 +61,7 @@ class CommConnection:
         listener: ConnectionListener | None = None,
         reactor: Any = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """Nothing is opened until `listen`."""
         self.config = as_settings(config)
@@ -69,6 +70,7 @@ class CommConnection:
         self.listener = listener
         self.clock = clock
         self._reactor = reactor
+        self._port_class = port_class
         self.link = Link(comm_encryptor) if comm_encryptor is not None else None
         self.ctrl_handler = CtrlHandler(self.config, comm_encryptor, link=self.link, listener=self, clock=clock)
         self.up_handler = UpHandler(self.config, comm_encryptor, link=self.link, listener=self, clock=clock)
@@ -91,7 +93,7 @@ class CommConnection:
                 if number is None:
                     self.stop_listening()
                     raise PortsExhausted("no three UDP ports are free in the server's ranges (--port-ranges)")
-                socket = LinkPort(number, handler, self.config.interface, reactor=self._reactor)
+                socket = self._port_class(number, handler, self.config.interface, reactor=self._reactor)
                 try:
                     socket.startListening()
                 except CannotListenError as error:

@@ -28,6 +28,7 @@ from ..wire.invite import proof_holds
 from ..wire.messages import CloseReason, Join, Joined, Open, RefusalReason, Refused, Welcome
 from .client import Client
 from .clock import SYSTEM_CLOCK, Clock
+from .port import LinkPort
 from .port_manager import PortManager
 
 QUIET_HEARTBEATS: Final = 2.5
@@ -57,6 +58,7 @@ class Server:
         *,
         reactor: Any = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         self.settings = settings
         self.fingerprint = fingerprint
@@ -67,6 +69,7 @@ class Server:
         self.sessions: dict[str, Client] = {}
         self.refusals: Counter[RefusalReason] = Counter()
         self._reactor = reactor
+        self._port_class = port_class
         self._stale_at: list[tuple[float, str]] = []  # a heap of (time, link id); when it comes, it is looked at again
 
     def join(self, message: Join, fingerprint: str, exporter: bytes) -> Joined | Refused:
@@ -99,7 +102,7 @@ class Server:
         try:
             client = Client(
                 self.settings, self.port_manager, message.public_key, salt=exporter, fingerprint=fingerprint,
-                name=known.name, listener=self, reactor=self._reactor, clock=self.clock,
+                name=known.name, listener=self, reactor=self._reactor, clock=self.clock, port_class=self._port_class,
             )  # fmt: skip
             if before is None:
                 client.conn.listen()
