@@ -138,6 +138,14 @@ class LinkClosed(LinkError):
     retry = True
 
 
+class PeerMisbehaved(LinkError):
+    """The other end broke the rules of the link: what it sent is authentic, and cannot be. The session is closed."""
+
+
+class ControlOverflow(LinkError):
+    """More control messages wait than are worth the memory: the other end does not take them."""
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

@@ -73,6 +73,11 @@ class LossDirection:
             came = float(first_answer_came)
             self._outcomes[port].append(_Outcome(1 + came, 1 - back, came + back, back))
 
+    def pass_over(self, missing: int) -> None:
+        """Data has gaps of its own: what was missed meanwhile is not judged, and `missing` explains nothing later."""
+        self._pending.clear()
+        self._explained = missing
+
     def report(self, port: PortType) -> DirectionReport:
         """The two shares for one port."""
         outcomes = self._outcomes[port]

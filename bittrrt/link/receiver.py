@@ -126,6 +126,12 @@ class Receiver:
             self._due = now
         return new
 
+    def datagram_received(self, length: int, now: float, *, at_once: bool = False) -> None:
+        """A datagram that is never sent again has come: a message, or a probe. It is acknowledged with the rest."""
+        self._schedule(length, now)
+        if at_once:
+            self._due = now
+
     def consumed(self, number: int, count: int) -> None:
         """`count` bytes of a channel were written, or read by the application: there is room for as many more."""
         self._consumed += count

@@ -119,7 +119,7 @@ class RendezvousFactory(ServerFactory):
         """Connections closed at once, since too many were open."""
         self._open: Counter[str] = Counter()
         inner = _HostFactory(self)
-        self._tls_factory = TLSMemoryBIOFactory(creator, isClient=False, wrappedFactory=inner)
+        self._tls_factory = TLSMemoryBIOFactory(creator, isClient=False, wrappedFactory=inner, clock=reactor)
         self._tls_factory.noisy = inner.noisy = False
 
     def buildProtocol(self, addr: IAddress | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -15,6 +16,7 @@ from ..errors import (
     InviteUsed,
     KeyAgreementError,
     LinkError,
+    PeerMisbehaved,
     PortsExhausted,
     ServerBusy,
     SettingsError,
@@ -28,7 +30,9 @@ from ..wire.invite import proof_holds
 from ..wire.messages import CloseReason, Join, Joined, Open, RefusalReason, Refused, Welcome
 from .client import Client
 from .clock import SYSTEM_CLOCK, Clock
+from .port import LinkPort
 from .port_manager import PortManager
+from .streams import DataPlaneListener
 
 QUIET_HEARTBEATS: Final = 2.5
 """A session that missed so many may be given up for a new one of the same key: its client was killed, most likely."""
@@ -47,6 +51,8 @@ class Server:
     """Opens, keeps and ends sessions. Knows nothing of TLS, and no socket but those of its sessions."""
 
     log = Logger()
+    accept_data: Callable[[Client], DataPlaneListener] | None = None
+    """Who takes what clients send; see `Client.accept_data`. None: nobody."""
 
     def __init__(
         self,
@@ -57,6 +63,7 @@ class Server:
         *,
         reactor: Any = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         self.settings = settings
         self.fingerprint = fingerprint
@@ -67,6 +74,7 @@ class Server:
         self.sessions: dict[str, Client] = {}
         self.refusals: Counter[RefusalReason] = Counter()
         self._reactor = reactor
+        self._port_class = port_class
         self._stale_at: list[tuple[float, str]] = []  # a heap of (time, link id); when it comes, it is looked at again
 
     def join(self, message: Join, fingerprint: str, exporter: bytes) -> Joined | Refused:
@@ -99,7 +107,7 @@ class Server:
         try:
             client = Client(
                 self.settings, self.port_manager, message.public_key, salt=exporter, fingerprint=fingerprint,
-                name=known.name, listener=self, reactor=self._reactor, clock=self.clock,
+                name=known.name, listener=self, reactor=self._reactor, clock=self.clock, port_class=self._port_class,
             )  # fmt: skip
             if before is None:
                 client.conn.listen()
@@ -111,6 +119,8 @@ class Server:
         except (PortsExhausted, ServerBusy) as error:
             self.log.warn("no session for {name}: {error}", name=known.name, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
+        if self.accept_data is not None:
+            client.accept_data = self.accept_data
         self.sessions[client.link_id] = client
         self._watch(client)
         self.log.info(
@@ -158,6 +168,12 @@ class Server:
         """See `ClientListener`."""
         if client.link_id in self.sessions:
             self.close_session(client, CloseReason.GOODBYE)
+
+    def client_misbehaved(self, client: Client, why: PeerMisbehaved) -> None:
+        """See `ClientListener`."""
+        self.log.warn("{name}: {why}", name=client.name, why=why)
+        if client.link_id in self.sessions:
+            self.close_session(client, CloseReason.MISBEHAVED)
 
     def client_moved(self, client: Client, port_type: PortType, before: Address, after: Address) -> None:
         """See `ClientListener`."""
