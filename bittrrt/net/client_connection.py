@@ -339,7 +339,7 @@ class ClientConnection(DataPlaneOwner):
     def _wanted_by(self) -> DataPlaneListener | None:
         return None if self.accept_data is None else self.accept_data(self)
 
-    def _data_plane_failed(self, why: PeerMisbehaved) -> None:
+    def peer_misbehaved(self, why: PeerMisbehaved) -> None:
         for handler in self.handlers.values():
             send_link_message(handler, Close(CloseReason.MISBEHAVED))
         self._end(why)

@@ -35,7 +35,7 @@ from ..wire.transfer_messages import (
 )
 from .clock import Clock
 from .tally import Tally
-from .transfer_plane import TransferPlane
+from .transfer_plane import OpenPlane
 from .transfers import Transfers
 from .turns import InThread
 
@@ -124,11 +124,17 @@ class ClientTransfers(Transfers):
     """One session's files, at the client."""
 
     def __init__(
-        self, plane: TransferPlane, *, in_thread: InThread, reactor: Any, clock: Clock, violated: Callable[[str], None]
+        self, open_plane: OpenPlane, *, in_thread: InThread, reactor: Any, clock: Clock, violated: Callable[[str], None]
     ) -> None:
         self._places = _WantedPlaces()
         super().__init__(
-            plane, self._places, in_thread=in_thread, reactor=reactor, clock=clock, first_channel=1, violated=violated
+            open_plane,
+            self._places,
+            in_thread=in_thread,
+            reactor=reactor,
+            clock=clock,
+            first_channel=1,
+            violated=violated,
         )
         self._asking: dict[int, _Asking] = {}
         self._requests = 0

@@ -168,7 +168,7 @@ class CommConnection(DataPlaneOwner):
     def _wanted_by(self) -> DataPlaneListener | None:
         return None if self.listener is None else self.listener.data_wanted()
 
-    def _data_plane_failed(self, why: PeerMisbehaved) -> None:
+    def peer_misbehaved(self, why: PeerMisbehaved) -> None:
         if self.listener is not None:
             self.listener.connection_misused(why)
 

@@ -316,6 +316,7 @@ class DataPlane:
             self._timer.cancel()
         for channel in [*self._sending, *self._receiving]:
             self.close_stream(channel)
+        self._tell(self.listener.data_plane_closed)
 
     def _drop_sending(self, channel: int) -> SendingStream | None:
         stream = self._sending.pop(channel, None)

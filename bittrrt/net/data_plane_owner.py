@@ -40,7 +40,7 @@ class DataPlaneOwner:
             clock=self.clock,
             congestion=congestion,
             mtu=mtu,
-            failed=self._data_plane_failed,
+            failed=self.peer_misbehaved,
             beat=None if self.is_server else self._beat_for_data,
         )
         return self.data_plane
@@ -65,7 +65,7 @@ class DataPlaneOwner:
         """Who takes the data that the peer begins to send; None if nobody does."""
         raise NotImplementedError
 
-    def _data_plane_failed(self, why: PeerMisbehaved) -> None:
+    def peer_misbehaved(self, why: PeerMisbehaved) -> None:
         """Close the session."""
         raise NotImplementedError
 
@@ -108,7 +108,7 @@ class DataPlaneOwner:
         ):
             listener = self._wanted_by()
             if listener is not None:
-                plane = self.open_data_plane(listener)
+                plane = self.data_plane or self.open_data_plane(listener)  # the listener may have made it
         if plane is not None:
             plane.burst_received(handler, runs, now)
             return

@@ -7,6 +7,7 @@ SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --> sent 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ from ..errors import FileError, MalformedMessage, NameRefused, ReadFailed
 from ..files.source import Source
 from ..files.supply import FileToSend, FolderToSend, Ready, ReadyFile, SmallFile, Supply, Unsendable
 from ..link.transfer_statistics import TransferStatistics
+from ..wire.spans import SpanSet
 from ..wire.transfer_messages import (
     Accept,
     Cancel,
@@ -64,6 +66,8 @@ class SendJob:
     finished: Deferred[None] = field(default_factory=Deferred)
     """Fires when everything is answered; never, if the session is lost."""
     under_way: int = 0
+    limited: deque[_Sending] = field(default_factory=deque)
+    """With a limit, one file is sent at a time: these wait for their turn, the first is being sent."""
     settling: bool = False
 
 
@@ -77,6 +81,10 @@ class _Sending:
     """None of a `Settle`."""
     accepted: bool = False
     streaming: bool = False
+    opened: bool = False
+    """Whether its stream was opened: with a limit, it may wait for others."""
+    skip: SpanSet = field(default_factory=SpanSet)
+    """Offsets that are there already."""
     reading: bool = False
     """Whether a thread reads it, so that it cannot be closed yet."""
     over: bool = False
@@ -124,7 +132,7 @@ class Offerer:
 
     def statistics(self) -> TransferStatistics | None:
         """Of the file that is being sent, the oldest of them; None if there is none."""
-        streaming = next((sending for sending in self._sending.values() if sending.streaming), None)
+        streaming = next((sending for sending in self._sending.values() if sending.streaming and sending.opened), None)
         return None if streaming is None else self._plane.statistics(streaming.channel)
 
     def pump(self) -> None:
@@ -225,18 +233,30 @@ class Offerer:
         if already and isinstance(content, Source):  # what is not sent has to be read for the digest all the same
             self._catch_up(sending, content)
         sending.streaming = True
-        sent = self._plane.open_sending(sending.channel, content, sending.size, skip=have, limit=sending.job.limit)
+        sending.skip = have
+        if sending.job.limit is None:
+            self._stream(sending)
+            return
+        sending.job.limited.append(sending)
+        if len(sending.job.limited) == 1:
+            self._stream(sending)
+
+    def _stream(self, sending: _Sending) -> None:
+        sending.opened = True
+        sent = self._plane.open_sending(
+            sending.channel, sending.content, sending.size, skip=sending.skip, limit=sending.job.limit
+        )
         sent.addCallbacks(lambda _: self._sent(sending), lambda failure: self._not_sent(sending, failure.value))
 
     def _progress(self, sending: _Sending, already: int) -> FileProgress:
         def statistics() -> TransferStatistics | None:
-            return self._plane.statistics(sending.channel) if sending.streaming else None
+            return self._plane.statistics(sending.channel) if sending.streaming and sending.opened else None
 
         def moved() -> int:
             now = statistics()
             if now is not None:
                 return min(already + now.acknowledged, sending.size)
-            return sending.size
+            return already if sending.streaming else sending.size
 
         return FileProgress(self._name(sending), sending.size, already, moved, statistics)
 
@@ -323,7 +343,14 @@ class Offerer:
 
     def _end_stream(self, sending: _Sending) -> None:
         sending.streaming = False
-        self._plane.close_stream(sending.channel)
+        if sending.opened:
+            self._plane.close_stream(sending.channel)
+        waiting = sending.job.limited
+        if sending in waiting:
+            first = waiting[0] is sending
+            waiting.remove(sending)
+            if first and waiting and not self._stopped:
+                self._stream(waiting[0])
 
     def _end_if_answered(self, job: SendJob) -> None:
         if job.under_way or self._preparing or not job.supply.exhausted or job not in self._jobs:

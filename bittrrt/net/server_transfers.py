@@ -11,7 +11,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..errors import FileError, MalformedMessage, NotAFile, ReadFailed, TransferBusy
+from ..errors import FileError, MalformedMessage, NotAFile, PeerMisbehaved, ReadFailed, TransferBusy
 from ..files.goal import Goal
 from ..files.listing import list_untrusted, look_untrusted
 from ..files.partial import Overwrite
@@ -40,10 +40,11 @@ from ..wire.transfer_messages import (
     reason_of,
 )
 from .acceptor import Takers
+from .client import Client
 from .clock import Clock
 from .offerer import MAX_BACKLOG, SendJob
 from .tally import Tally
-from .transfer_plane import TransferPlane
+from .transfer_plane import OpenPlane
 from .transfers import Transfers
 from .turns import InThread, Turns
 
@@ -90,12 +91,12 @@ class ServerTransfers(Transfers):
     """One session's files, at the server."""
 
     def __init__(
-        self, plane: TransferPlane, service: FileService, share: Share, *, owner: str, violated: Callable[[str], None]
+        self, open_plane: OpenPlane, service: FileService, share: Share, *, owner: str, violated: Callable[[str], None]
     ) -> None:
         """`share`: what this client may see and store; it is closed with the session. `owner`: the client's key."""
         super().__init__(
-            plane, _SharePlaces(share), in_thread=service.in_thread, reactor=service.reactor, clock=service.clock,
-            first_channel=2, violated=violated, owner=owner, takers=service.takers,
+            open_plane, _SharePlaces(share), in_thread=service.in_thread, reactor=service.reactor,
+            clock=service.clock, first_channel=2, violated=violated, owner=owner, takers=service.takers,
         )  # fmt: skip
         self._share = share
         self._asked = 0
@@ -220,6 +221,17 @@ class ServerTransfers(Transfers):
         """See `Transfers`: the client's folder is closed too."""
         closed = super().stop()
         return closed.addCallback(lambda _: self.in_thread(self._share.close))
+
+
+def serve_files(client: Client, service: FileService, share: Share) -> ServerTransfers:
+    """Files for a client that begins to ask for them."""
+
+    def violated(why: str) -> None:
+        client.conn.peer_misbehaved(PeerMisbehaved(f"the other end broke the rules: {why}"))
+
+    return ServerTransfers(
+        client.conn.open_data_plane, service, share, owner=client.fingerprint, violated=violated
+    )  # fmt: skip
 
 
 def _listed(entry: Entry) -> Listed:

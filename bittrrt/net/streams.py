@@ -45,6 +45,9 @@ class DataPlaneListener(Protocol):
     def data_plane_failed(self, why: LinkError) -> None:
         """The peer broke the rules: the data plane is closed, and the session is about to be."""
 
+    def data_plane_closed(self) -> None:
+        """The session is over, or is about to be; every stream is closed."""
+
 
 class SendingStream:
     """A stream that is being sent."""

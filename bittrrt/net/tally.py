@@ -50,6 +50,8 @@ class Tally:
     """Bytes of files that arrived whole, or were there."""
     skipped: int = 0
     """Files that were there already."""
+    skipped_size: int = 0
+    """Bytes of these."""
     failed: int = 0
     """Files, and other things, that did not arrive."""
     resumed: int = 0
@@ -81,6 +83,7 @@ class Tally:
             return
         self.skipped += 1
         self.size += size
+        self.skipped_size += size
         self.on_file("skipped", FileProgress(name, size, size, lambda: size))
 
     def problem(self, error: FileError, channel: int | None = None) -> None:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from ..link.transfer_statistics import TransferStatistics
 from ..wire.spans import SpanSet
-
-
-class StreamSource(Protocol):
-    """Where a stream's bytes come from."""
-
-    def read(self, offset: int, length: int) -> bytes:
-        """The bytes at `offset`; fewer than `length` only at the end."""
-
-
-class StreamSink(Protocol):
-    """Where a stream's bytes go."""
-
-    def write(self, offset: int, chunks: list[bytes]) -> int:
-        """Take the chunks, joined, at `offset`; returns how many bytes were new."""
+from .streams import DataPlaneListener, StreamSink, StreamSource
 
 
 class TransferPlane(Protocol):
@@ -57,3 +45,7 @@ class TransferPlane(Protocol):
 
     def statistics(self, channel: int) -> TransferStatistics:
         """What a stream that is sent does right now."""
+
+
+OpenPlane = Callable[[DataPlaneListener], TransferPlane]
+"""Opens a session's data plane for whom it is to tell what comes."""

@@ -28,7 +28,7 @@ from ..wire.transfer_messages import (
 from .acceptor import Acceptor, Destination, Takers
 from .clock import Clock
 from .offerer import Offerer
-from .transfer_plane import TransferPlane
+from .transfer_plane import OpenPlane
 from .turns import InThread
 
 TICK: Final = 0.25  # seconds; how late a checkpoint, which is due every second, may come
@@ -42,7 +42,7 @@ class Transfers(ABC):
 
     def __init__(
         self,
-        plane: TransferPlane,
+        open_plane: OpenPlane,
         destination: Destination,
         *,
         in_thread: InThread,
@@ -54,7 +54,6 @@ class Transfers(ABC):
         takers: Takers | None = None,
     ) -> None:
         """`first_channel`: 1 at the client, 2 at the server. `violated` is told why the peer is not to be trusted."""
-        self.plane = plane
         self.in_thread = in_thread
         self.reactor = reactor
         self.clock = clock
@@ -66,8 +65,9 @@ class Transfers(ABC):
         self._timer: Any = None
         self._closed = False
         self._awaiting_close: list[Deferred[None]] = []
-        self.offerer = Offerer(plane, self.send, in_thread)
-        self.acceptor = Acceptor(plane, self.send, in_thread, destination, owner=owner, takers=takers)
+        self.plane = open_plane(self)
+        self.offerer = Offerer(self.plane, self.send, in_thread)
+        self.acceptor = Acceptor(self.plane, self.send, in_thread, destination, owner=owner, takers=takers)
 
     def send(self, message: TransferMessage) -> None:
         """Say something. Raises `NameRefused` for a name that is too long to be said."""

@@ -18,11 +18,11 @@ from bittrrt.files.share import Shares
 from bittrrt.link.transfer_statistics import TransferStatistics
 from bittrrt.net.acceptor import Takers
 from bittrrt.net.client_transfers import ClientTransfers, Wanted
+from bittrrt.net.clock import Clock as MonotonicClock
 from bittrrt.net.server_transfers import FileService, ServerTransfers
+from bittrrt.net.streams import DataPlaneListener, StreamSink, StreamSource
 from bittrrt.net.tally import FileProgress, Tally
 from bittrrt.net.transfer_jobs import Get, Put, TransferJob
-from bittrrt.net.transfer_plane import StreamSink, StreamSource
-from bittrrt.net.transfers import Transfers
 from bittrrt.wire.spans import SpanSet
 
 CHUNK = 60_000  # bytes that arrive together
@@ -48,7 +48,7 @@ class FakePlane:
     def __init__(self, clock: Clock, delay: float, first_channel: int) -> None:
         self.clock = clock
         self.delay = delay
-        self.listener: Transfers
+        self.listener: DataPlaneListener
         self.peer: FakePlane
         self.control_backlog = 0
         self.closed = False
@@ -57,6 +57,10 @@ class FakePlane:
         self.sending: dict[int, FakeStream] = {}
         self.receiving: dict[int, tuple[StreamSink, int, int]] = {}
         self._next_channel = first_channel
+
+    def open(self, listener: DataPlaneListener) -> FakePlane:
+        self.listener = listener
+        return self
 
     def new_channel(self) -> int:
         self._next_channel += 2
@@ -161,19 +165,6 @@ class FakePlane:
         self.listener.data_plane_closed()
 
 
-class FakeClock:
-    """What the code under test takes for the time."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def monotonic(self) -> float:
-        return float(self._clock.seconds())
-
-    def wall_ms(self) -> int:
-        return 1_700_000_000_000
-
-
 class Session:
     """A client's and a server's end of the same session."""
 
@@ -183,12 +174,15 @@ class Session:
         self.client_plane, self.server_plane = FakePlane(clock, case.delay, 1), FakePlane(clock, case.delay, 2)
         self.client_plane.peer, self.server_plane.peer = self.server_plane, self.client_plane
         self.client = ClientTransfers(
-            self.client_plane, in_thread=case.in_thread, reactor=clock, clock=case.time, violated=self.violations.append
+            self.client_plane.open,
+            in_thread=case.in_thread,
+            reactor=clock,
+            clock=case.time,
+            violated=self.violations.append,
         )
         self.server = ServerTransfers(
-            self.server_plane, case.service, case.shares.of(options), owner=owner, violated=self.violations.append
+            self.server_plane.open, case.service, case.shares.of(options), owner=owner, violated=self.violations.append
         )
-        self.client_plane.listener, self.server_plane.listener = self.client, self.server
 
     def lose(self) -> None:
         """Both ends notice that the session is over."""
@@ -204,7 +198,7 @@ class TransferTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.time = FakeClock(self.clock)
+        self.time = MonotonicClock(lambda: float(self.clock.seconds()), lambda: 1_700_000_000_000)
         base = Path(self.mktemp()).absolute()
         self.there, self.here = base / "there", base / "here"
         self.there.mkdir(parents=True)
@@ -225,7 +219,6 @@ class TransferTestCase(SynchronousTestCase):
         for root in self.roots:
             root.close()
         self.assertEqual(open_descriptors(), self.descriptors)
-        self.assertEqual([call for call in self.clock.getDelayedCalls() if call.func.__name__ == "_ticked"], [])
 
     def in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
         """What takes a thread a while, without a thread."""

@@ -24,6 +24,7 @@ class RecordingDataListener:
         self.received: list[int] = []
         self.failed: list[tuple[int, Exception]] = []
         self.ends: list[LinkError] = []
+        self.closed = False
         self.on_control: Callable[[bytes], object] = lambda message: None
 
     def control_received(self, message: bytes) -> None:
@@ -41,6 +42,9 @@ class RecordingDataListener:
 
     def data_plane_failed(self, why: LinkError) -> None:
         self.ends.append(why)
+
+    def data_plane_closed(self) -> None:
+        self.closed = True
 
 
 class MemorySource:
