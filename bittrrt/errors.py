@@ -39,6 +39,18 @@ class MalformedSpans(Rejected):
     """Spans that are not ascending, disjoint pairs of 64-bit numbers."""
 
 
+class MalformedAcknowledgement(Rejected):
+    """Acknowledgement bytes that are not a whole frame, or whose channels and spans are not in order."""
+
+
+class AcknowledgedUnsent(Rejected):
+    """The peer acknowledges a sequence that was never sent: it lies, and the session is closed."""
+
+
+class CreditExceeded(Rejected):
+    """The peer sent more than it was given credit for, beyond the end of a channel, or on one that is not open."""
+
+
 class MalformedMessage(Rejected):
     """A netstring or its JSON that is not one of the messages expected."""
 
@@ -122,5 +134,86 @@ class LinkLost(LinkError):
 
 class LinkClosed(LinkError):
     """The other end said goodbye."""
+
+    retry = True
+
+
+class PeerMisbehaved(LinkError):
+    """The other end broke the rules of the link: what it sent is authentic, and cannot be. The session is closed."""
+
+
+class ControlOverflow(LinkError):
+    """More control messages wait than are worth the memory: the other end does not take them."""
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+class DataBeyondEnd(Rejected):
+    """Bytes of a file at an offset that the file, as it was offered, does not have."""
+
+
+class DataTooScattered(Rejected):
+    """Bytes of a file with so many holes between them that no honest sender can have made them."""
+
+
+class FileError(LinkError):
+    """One file, folder or name cannot be transferred; the session goes on with the next."""
+
+
+class NameRefused(FileError):
+    """A name that would leave the folder, hide what it is, or not be the same file on another machine."""
+
+
+class FileMissing(FileError):
+    """There is no such file or folder."""
+
+
+class NotAFile(FileError):
+    """A device, a pipe, a socket or a folder where a file has to be, or something else where a folder has to be."""
+
+
+class TargetExists(FileError):
+    """A file of that name is there, and nobody said that it may be overwritten."""
+
+
+class TargetIsFolder(FileError):
+    """A file should be written where a folder of that name is."""
+
+
+class PermissionRefused(FileError):
+    """The operating system, or the rights of this client, do not allow it."""
+
+
+class DiskFull(FileError):
+    """No space left on the receiver's disk."""
+
+
+class QuotaReached(FileError):
+    """The client may not store that much."""
+
+
+class ReadFailed(FileError):
+    """The sender's disk could not be read."""
+
+
+class WriteFailed(FileError):
+    """The receiver's disk could not be written."""
+
+
+class SourceChanged(FileError):
+    """The file was changed, cut or replaced while it was being sent."""
+
+    retry = True
+
+
+class DigestMismatch(FileError):
+    """What arrived is not what was sent."""
+
+    retry = True
+
+
+class TransferBusy(FileError):
+    """Another transfer is writing the same file."""
 
     retry = True

@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """UDP ports for sessions, three each: `6712-6999,7100`."""
     advertise: str = ""
     """Host, or HOST:PORT, that invite links name; empty to guess from the interface."""
+    root: Path | None = None
+    """The folder that clients see and write to; none, and there are no files here for them."""
     heartbeat: Annotated[int, msgspec.Meta(ge=10, le=3_600_000)] = 5000
     """Milliseconds from one heartbeat to the next."""
     stale_after: Annotated[int, msgspec.Meta(ge=20, le=86_400_000)] | None = None
@@ -107,7 +109,8 @@ def _convert(values: Mapping[str, Any], where: str) -> Settings:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: {_in_plain_words(str(error))}") from None
-    return msgspec.structs.replace(settings, home=settings.home.expanduser())
+    root = settings.root.expanduser() if settings.root is not None else None
+    return msgspec.structs.replace(settings, home=settings.home.expanduser(), root=root)
 
 
 def _in_plain_words(error: str) -> str:

@@ -26,7 +26,9 @@ from ..wire.invite import parse_invite_link
 from .client_tap import known_identity
 from .invitation import known_endpoint, make_invitation
 from .join import join
+from .ls import ls_command
 from .ping import Ping
+from .put_get import get_command, put_command
 from .running import run_command
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -74,6 +76,11 @@ def main(ctx: click.Context, home: Path | None) -> None:
     from then on.
     """
     ctx.obj = Settings(home=(home or default_home()).expanduser())
+
+
+main.add_command(put_command)
+main.add_command(get_command)
+main.add_command(ls_command)
 
 
 def _home(ctx: click.Context) -> Home:

@@ -14,9 +14,15 @@ from ..files.authorized_clients import AuthorizedClients
 from ..files.home import Home
 from ..files.identity import Identity
 from ..files.invites import Invites
+from ..files.share import Shares
+from ..net.acceptor import Takers
+from ..net.client import Client
 from ..net.rendezvous_server import RendezvousFactory
 from ..net.server import Server
+from ..net.server_transfers import FileService, serve_files
+from ..net.streams import DataPlaneListener
 from ..net.tls import ConnectionCreator
+from ..net.turns import in_thread_of
 from ..settings import Settings
 from .systemd import notify
 
@@ -31,6 +37,8 @@ class ServerService(Service):
     def __init__(self, settings: Settings, identity: Identity, home: Home, reactor: Any) -> None:
         self.settings = settings
         self.server = Server(settings, identity.fingerprint, AuthorizedClients(home), Invites(home), reactor=reactor)
+        self._files = FileService(Shares(settings.root), Takers(), in_thread_of(reactor), reactor, self.server.clock)
+        self.server.accept_data = self._accept_data
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
         self._reactor = reactor
         self._port: Any = None
@@ -66,6 +74,12 @@ class ServerService(Service):
             fingerprint=self.server.fingerprint,
         )
         notify("READY=1")
+
+    def _accept_data(self, client: Client) -> DataPlaneListener:
+        """A client begins to ask for files, or to put some: with the rights that its line gives it now."""
+        known = self.server.authorized.lookup(client.fingerprint)
+        share = self._files.shares.of(known.options if known is not None else {})
+        return serve_files(client, self._files, share)
 
     def _start_sweeping(self) -> None:
         def start_again(failure: Any) -> None:

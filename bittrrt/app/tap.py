@@ -16,6 +16,7 @@ from twisted.python import usage
 from ..errors import LinkError, SettingsError
 from ..files.home import Home
 from ..files.identity import load_or_create_identity
+from ..files.root import Root
 from ..net.port_manager import parse_port_ranges
 from ..settings import Settings, settings_from_options
 from ..wire.datagram import PortType
@@ -39,6 +40,7 @@ class Options(usage.Options):
         ["port", "p", None, "TCP port where clients begin. [default: 6711]"],
         ["port-ranges", None, None, "UDP ports for sessions, three each. [default: 6712-6999]"],
         ["advertise", None, None, "HOST or HOST:PORT that invite links name. [default: a guess]"],
+        ["root", None, None, "Folder that clients see and write to. [default: none]"],
         ["heartbeat", None, None, "Milliseconds from one heartbeat to the next. [default: 5000]"],
         ["stale-after", None, None, "Milliseconds of silence that end a session. [default: six heartbeats]"],
         ["max-sessions-per-key", None, None, "Sessions that one client may hold at a time. [default: 4]"],
@@ -53,6 +55,8 @@ class Options(usage.Options):
         try:
             self.settings = settings_from_options(named, self["config"])
             check(self.settings)
+            if self.settings.root is not None:
+                Root(self.settings.root).close()
         except LinkError as error:
             raise SystemExit(f"bittrrt: {error}") from None
 

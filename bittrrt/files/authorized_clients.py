@@ -1,10 +1,11 @@
 """The clients that this server lets in, by the fingerprints of their keys.
 
-    SHA256:<43 characters> NAME [key=value ...]         a key a line
+    SHA256:<43 characters> NAME [option ...]          a key a line
     @revoked SHA256:<43 characters> NAME [...]          this key is not let in any more, whatever other lines say
     # anything                                          kept, as blank lines are
 
-NAME is for people, and may come from the client. Options that this version does not know are kept as they are.
+NAME is for people, and may come from the client. An option is `read`, `write` or `key=value`, see
+`rights`. Those that this version does not know are kept as they are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .home import Home, Signature
 FILE_NAME: Final = "authorized_clients"
 MAX_NAME: Final = 64  # characters: a hostile client chooses its name, and it has to fit a line of a terminal
 MAX_SHOWN: Final = 8  # clients that an error message lists
+BARE_OPTIONS: Final = ("read", "write")
 REVOKED: Final = "@revoked"  # the mark that SSH's known_hosts has
 
 _OUTDATED: Final[Signature] = (0, 0, 0)  # of no file, so that whatever is there, or nothing, counts as changed
@@ -38,10 +40,12 @@ class AuthorizedClient:
     revoked: bool = False
     """It was let in once, and is not any more."""
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """What else its line says."""
+    """What else its line says; of `read` and `write`, the value is empty."""
 
     def __str__(self) -> str:
-        options = [f"{key}={value}" for key, value in self.options.items()]
+        options = [
+            key if key in BARE_OPTIONS and not value else f"{key}={value}" for key, value in self.options.items()
+        ]
         return " ".join([*([REVOKED] if self.revoked else []), self.fingerprint, self.name, *options])
 
 
@@ -186,13 +190,13 @@ def _parse_client(line: str) -> AuthorizedClient:
     fingerprint = parse_fingerprint(words[0]) if words else ""
     name = words[1] if len(words) > 1 else ""
     pairs = [word.partition("=") for word in words[2:]]
-    options = {key: value for key, equals, value in pairs if key and equals}
+    options = {key: value for key, equals, value in pairs if key and (equals or key in BARE_OPTIONS)}
     if not fingerprint:
         raise SettingsError("it names no key")
     if not revoked and not valid_name(name):
         raise SettingsError("the key has no name after it")
     if not revoked and len(options) != len(pairs):
-        raise SettingsError("what follows the name is not key=value, each key once")
+        raise SettingsError("what follows the name is not read, write or key=value, each once")
     return AuthorizedClient(fingerprint, name if valid_name(name) else "?", revoked, MappingProxyType(options))
 
 

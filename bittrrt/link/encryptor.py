@@ -19,7 +19,16 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from ..errors import DatagramTooShort, EpochNotAccepted, KeyAgreementError, KeyExhausted, NotAuthentic
-from ..wire.datagram import EPOCH_SIZE, MAX_EPOCH, NONCE_SIZE, OVERHEAD, Opened, pack_header, unpack
+from ..wire.datagram import (
+    EPOCH_SIZE,
+    MAX_EPOCH,
+    NONCE_SIZE,
+    OVERHEAD,
+    Opened,
+    pack_header,
+    pack_numbers,
+    unpack,
+)
 
 KEY_SIZE: Final = 32
 LINK_ID_SIZE: Final = 16
@@ -155,6 +164,32 @@ class CommEncryptor:
         self._counter += 1
         return nonce + self._send_key.encrypt(nonce, header + plaintext, associated_data)
 
+    def seal_burst(
+        self, payload: bytes, chunk_size: int, flags: int, channel: int, sequence: int, offset: int
+    ) -> list[bytes]:
+        """Seal `payload` in datagrams of `chunk_size` bytes of it each, the last may have less.
+
+        `sequence` and `offset` are the first datagram's. The result, joined, is the datagrams one after the other: each
+        nonce stands beside what it sealed, so that nothing is copied twice. Raises `ValueError` as `encrypt` does.
+        """
+        count = -(-len(payload) // chunk_size) or 1
+        pack_header(flags, channel, sequence + count - 1, offset + len(payload))  # one check for all
+        if self._send_key is None:
+            raise KeyAgreementError("derive_shared_secret was not called yet")
+        if self._counter - self._epoch_counter + count > EPOCH_DATAGRAMS:
+            self._next_send_epoch()
+        word = flags << 24 | channel
+        encrypt, pack, epoch, counter = self._send_key.encrypt, pack_numbers, self._send_epoch, self._counter
+        sealed: list[bytes] = []
+        for at in range(0, len(payload) or 1, chunk_size):
+            nonce = epoch + counter.to_bytes(8, "big")
+            counter += 1
+            sealed.append(nonce)
+            sealed.append(encrypt(nonce, pack(word, sequence, offset + at) + payload[at : at + chunk_size], b""))
+            sequence += 1
+        self._counter = counter
+        return sealed
+
     def decrypt(self, encrypted_data: bytes, associated_data: bytes = b"") -> tuple[int, int, int, int, bytes]:
         """Open one datagram: `(flags, channel, sequence, offset, plaintext)`.
 
@@ -178,6 +213,15 @@ class CommEncryptor:
         if epoch == self._next_epoch:
             self._peer_moved_on()
         return unpack(opened)
+
+    @property
+    def current_receive_key(self) -> tuple[bytes, ChaCha20Poly1305]:
+        """The epoch, as it stands in the nonce, that datagrams are expected to be of, and its key."""
+        epochs = iter(self._receive_keys)
+        epoch = next(epochs)
+        if epoch == self._last_epoch:
+            epoch = next(epochs)
+        return epoch, self._receive_keys[epoch]
 
     def answer_heard(self, sent_at: float, now: float) -> None:
         """The peer answered, at `now`, a datagram that was sealed at `sent_at` (seconds, any one monotonic clock).

@@ -76,14 +76,17 @@ class LossDirection:
         if settled and not self._pending:
             self._explained = missing
 
+    def pass_over(self, missing: int) -> None:
+        """Data has gaps of its own: what was missed meanwhile is not judged, and `missing` explains nothing later."""
+        self._pending.clear()
+        self._explained = missing
+
     def report(self, port: PortType) -> DirectionReport:
         """The two shares for one port."""
         outcomes = self._outcomes[port]
         sent = sum(outcome.sent for outcome in outcomes)
         answered = sum(outcome.answered for outcome in outcomes)
-        enough = (
-            answered * FEWEST_ANSWERED >= sent
-        )  # of what hardly ever arrives there, nothing is known of the way back
+        enough = answered * FEWEST_ANSWERED >= sent  # else nothing is known of the way back
         return DirectionReport(
             to_peer=sum(outcome.lost_to_peer for outcome in outcomes) / sent if sent else 0.0,
             from_peer=sum(outcome.lost_from_peer for outcome in outcomes) / answered if answered and enough else 0.0,

@@ -8,6 +8,7 @@ no more than three times what it sent, as RFC 9000 section 8 has it; the challen
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 AMPLIFICATION_LIMIT: Final = 3  # RFC 9000 section 8.1
@@ -19,14 +20,15 @@ Address = tuple[Any, ...]
 class PeerAddress:
     """The address of the peer on one port."""
 
-    __slots__ = ("_heard_bytes", "_highest", "_moved_at", "_sent_bytes", "address", "validated")
+    __slots__ = ("_heard_bytes", "_highest", "_sent_bytes", "address", "moved_at", "validated")
 
     def __init__(self, address: Address | None = None) -> None:
         """`address` is given where it is known beforehand, as the client knows the server's: it is believed at once."""
         self.address = address
         self.validated = address is not None
         self._highest = -1
-        self._moved_at = 0.0
+        self.moved_at = 0.0
+        """When the address became what it is."""
         self._heard_bytes = 0
         self._sent_bytes = 0
 
@@ -37,7 +39,7 @@ class PeerAddress:
             if address != self.address:
                 self.address = address
                 self.validated = False
-                self._moved_at = now
+                self.moved_at = now
                 self._heard_bytes = self._sent_bytes = 0
         if not self.validated and address == self.address:
             self._heard_bytes += size
@@ -45,10 +47,15 @@ class PeerAddress:
     def answered(self, address: Address, sent_at: float) -> bool:
         """`address` returned what was sent at `sent_at`. If that went there and nowhere else, the peer is proved to be
         there; True when this is news."""
-        if self.validated or address != self.address or sent_at < self._moved_at:
+        if self.validated or address != self.address or sent_at < self.moved_at:
             return False
         self.validated = True
         return True
+
+    @property
+    def room(self) -> float:
+        """Bytes that may go to the address now; infinite once it has proved itself."""
+        return math.inf if self.validated else AMPLIFICATION_LIMIT * self._heard_bytes - self._sent_bytes
 
     def may_send(self, size: int) -> bool:
         """Whether `size` bytes may go to the address now; if so they are counted as sent."""

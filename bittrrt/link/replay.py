@@ -35,13 +35,30 @@ class ReplayFilter:
         """How many of the sequences up to the highest have not come: lost, or still on their way."""
         return self.highest + 1 - self.accepted
 
+    def accept_run(self, first: int, last: int) -> bool:
+        """Take `first` to `last` if all of them are newer than everything before; if not, False, and none is taken."""
+        if first <= self.highest:
+            return False
+        self.received.add_span(first, last)
+        self.accepted += last - first + 1
+        self._move_floor(last)
+        return True
+
+    def forget(self, first: int, last: int) -> None:
+        """`first` to `last` were taken and could not be used: let them count as lost, so that they are sent again."""
+        self.received.remove_span(first, last)
+        self.accepted -= last - first + 1
+
     def accept(self, sequence: int) -> bool:
         """Take `sequence`; False if it was taken before, or is too old to tell."""
         if sequence <= self._floor or not self.received.add(sequence):
             return False
         self.accepted += 1
-        floor = self.highest - WINDOW
+        self._move_floor(self.highest)
+        return True
+
+    def _move_floor(self, highest: int) -> None:
+        floor = highest - WINDOW
         if floor > self._floor:
             self._floor = floor
             self.received.forget_spans_below(floor)
-        return True

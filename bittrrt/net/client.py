@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
+from ..errors import PeerMisbehaved
 from ..link.encryptor import CommEncryptor
 from ..link.peer_address import Address
 from ..settings import Settings, as_settings
@@ -16,6 +17,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .connection import CommConnection
 from .port import LinkPort
 from .port_manager import PortManager
+from .streams import DataPlaneListener
 
 
 class ClientListener(Protocol):
@@ -24,12 +26,18 @@ class ClientListener(Protocol):
     def client_said_goodbye(self, client: Client) -> None:
         """The client ends its session."""
 
+    def client_misbehaved(self, client: Client, why: PeerMisbehaved) -> None:
+        """The client has broken the rules of the link: its session is to be closed."""
+
     def client_moved(self, client: Client, port_type: PortType, before: Address, after: Address) -> None:
         """The client's address on one port is another one now."""
 
 
 class Client:
     """One client's session: whose it is, its keys, and its connection."""
+
+    accept_data: Callable[[Client], DataPlaneListener] | None = None
+    """Who takes what the client sends, once it sends control messages; `conn.data_plane` is made right after that."""
 
     def __init__(
         self,
@@ -77,6 +85,15 @@ class Client:
         """See `ConnectionListener`."""
         if self.listener is not None:
             self.listener.client_said_goodbye(self)
+
+    def data_wanted(self) -> DataPlaneListener | None:
+        """See `ConnectionListener`."""
+        return None if self.accept_data is None else self.accept_data(self)
+
+    def connection_misused(self, why: PeerMisbehaved) -> None:
+        """See `ConnectionListener`."""
+        if self.listener is not None:
+            self.listener.client_misbehaved(self, why)
 
     def connection_moved(self, port_type: PortType, before: Address, after: Address) -> None:
         """See `ConnectionListener`."""

@@ -6,7 +6,7 @@ timer ---------------> rounds that are late, Liveness: probe, suspected, stale
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -15,7 +15,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ..errors import ClientRejected, LinkClosed, LinkError, LinkLost
+from ..errors import ClientRejected, LinkClosed, LinkError, LinkLost, PeerMisbehaved
 from ..link.encryptor import CommEncryptor
 from ..link.link import Link
 from ..link.liveness import Liveness, Verdict
@@ -28,8 +28,10 @@ from ..wire.heartbeat import Heartbeat
 from ..wire.messages import Close, CloseReason, Observed
 from .clock import SYSTEM_CLOCK, Clock
 from .connection import read_link_message, send_link_message
+from .data_plane_owner import DataPlaneOwner
 from .handlers import ClientPortHandler, PortHandler
 from .port import LinkPort
+from .streams import DataPlaneListener
 
 MAX_ROUNDS: Final = 64  # heartbeats under way at the same time; as many as a port awaits answers of
 
@@ -38,6 +40,9 @@ _GOODBYES: Final = {
     CloseReason.SHUTDOWN: LinkClosed("the server is shutting down"),
     CloseReason.REPLACED: LinkClosed("another session of this client took this one's place"),
     CloseReason.STALE: LinkLost("the server had not heard this client for too long, and ended the session"),
+    CloseReason.MISBEHAVED: PeerMisbehaved(
+        "the server ended the session as this end broke the rules of the link: are both of the same version?"
+    ),
     CloseReason.REVOKED: ClientRejected(
         "the server's owner has revoked this client's key: ask for a new link and run: bittrrt join LINK"
     ),
@@ -91,8 +96,12 @@ class SessionObserver(Protocol):
         """The session is over; its sockets are closed."""
 
 
-class ClientConnection:
+class ClientConnection(DataPlaneOwner):
     """A session that is open, from the client's side."""
+
+    is_server = False
+    accept_data: Callable[[ClientConnection], DataPlaneListener] | None = None
+    """Who takes what the server sends unasked, if anybody does."""
 
     log = Logger()
 
@@ -115,14 +124,14 @@ class ClientConnection:
         self.ports = dict(ports)
         self.observer = observer
         self.clock = clock
-        self.link = Link(encryptor)
+        self.link = self._link = Link(encryptor)
         self.handlers = {
             port_type: ClientPortHandler(
                 settings,
                 encryptor,
                 port_type,
                 (server[0], number, *server[2:]),
-                link=self.link,
+                link=self._link,
                 listener=self,
                 clock=clock,
             )
@@ -258,22 +267,32 @@ class ClientConnection:
 
     def _finish(self, beat: HeartbeatRound) -> None:
         del self._rounds[beat.client_ms]
-        replay = self.link.replay
+        replay = self._link.replay
+        judging = not self._data_flowed()
+        if not judging:
+            self._direction.pass_over(replay.missing)
         for port_type, handler in self.handlers.items():
             handler.forget_heartbeat(beat.client_ms)
             if port_type in beat.second:
                 self._direction.completed(port_type)
             else:
-                self._direction.missed(port_type, port_type in beat.first, replay.accepted)
+                if judging:
+                    self._direction.missed(port_type, port_type in beat.first, replay.accepted)
                 if port_type not in beat.first:
                     handler.path.count_lost(1)
-        self._direction.judge(replay.accepted, replay.missing, settled=not self._rounds)
+        if judging:
+            self._direction.judge(replay.accepted, replay.missing, settled=not self._rounds)
         self.observer.heartbeat_finished(self, beat)
 
     def _give_up_rounds(self) -> None:
         """No answer can come any more: what is under way is lost."""
         while self._rounds and not self.ended:
             self._finish(next(iter(self._rounds.values())))
+
+    def _data_flowed(self) -> bool:
+        """Whether data may have made gaps of its own since a heartbeat was judged last; then none is laid to them."""
+        plane = self.data_plane
+        return plane is not None and plane.flowed()
 
     def _patience(self) -> float:
         """Two answers one after the other: twice what one may take."""
@@ -319,8 +338,26 @@ class ClientConnection:
 
     # --- what the ports hear ---
 
-    def message_received(self, handler: PortHandler, opened: Opened) -> None:
-        """See `PortListener`."""
+    @property
+    def handlers_by_type(self) -> dict[PortType, PortHandler]:
+        return dict(self.handlers)
+
+    @property
+    def reactor(self) -> Any:
+        return self._reactor
+
+    def _wanted_by(self) -> DataPlaneListener | None:
+        return None if self.accept_data is None else self.accept_data(self)
+
+    def peer_misbehaved(self, why: PeerMisbehaved) -> None:
+        for handler in self.handlers.values():
+            send_link_message(handler, Close(CloseReason.MISBEHAVED))
+        self._end(why)
+
+    def _beat_for_data(self) -> None:
+        self._begin_round(self.beats)
+
+    def _link_message_received(self, handler: PortHandler, opened: Opened) -> None:
         match read_link_message(handler, opened):
             case Close(reason):
                 self._end(_GOODBYES[reason])
@@ -343,6 +380,7 @@ class ClientConnection:
 
     def _stop(self) -> Deferred[Any]:
         self.ended = True
+        self.close_data_plane()
         self.stop_beating()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 
-from ..errors import MalformedMessage, PortsExhausted, ServerBusy
+from ..errors import MalformedMessage, PeerMisbehaved, PortsExhausted, ServerBusy
 from ..link.encryptor import CommEncryptor
 from ..link.link import Link
 from ..link.peer_address import Address
@@ -17,9 +17,11 @@ from ..settings import Settings, as_settings
 from ..wire.datagram import LINK_CHANNEL, LINK_MESSAGE_FLAGS, Opened, PortType
 from ..wire.messages import Close, CloseReason, LinkMessage, Observed, encode_message, parse_link_message_untrusted
 from .clock import SYSTEM_CLOCK, Clock
+from .data_plane_owner import DataPlaneOwner
 from .handlers import CtrlHandler, DnHandler, PortHandler, UpHandler
 from .port import LinkPort
 from .port_manager import PortManager
+from .streams import DataPlaneListener
 
 
 class ConnectionListener(Protocol):
@@ -27,6 +29,12 @@ class ConnectionListener(Protocol):
 
     def connection_closed_by_peer(self, reason: CloseReason) -> None:
         """The client said goodbye."""
+
+    def data_wanted(self) -> DataPlaneListener | None:
+        """The client begins to send control messages; who takes them, if anybody does."""
+
+    def connection_misused(self, why: PeerMisbehaved) -> None:
+        """The client has broken the rules: the session is to be closed."""
 
     def connection_moved(self, port_type: PortType, before: Address, after: Address) -> None:
         """The client has proved that it is at another address now."""
@@ -54,8 +62,10 @@ def read_link_message(handler: PortHandler, opened: Opened) -> LinkMessage | Non
         return None
 
 
-class CommConnection:
+class CommConnection(DataPlaneOwner):
     """Three handlers that share one encryptor, and the ports they listen on."""
+
+    is_server = True
 
     def __init__(
         self,
@@ -114,6 +124,7 @@ class CommConnection:
 
     def take_over(self, before: CommConnection) -> None:
         """Go on on the ports of the connection that this one replaces; that one is over."""
+        before.close_data_plane()
         self._sockets, before._sockets = before._sockets, []
         self.ports, before.ports = before.ports, {}
         for handler, socket in zip(self.handlers, self._sockets, strict=True):
@@ -123,6 +134,7 @@ class CommConnection:
 
     def stop_listening(self) -> Deferred[Any]:
         """Close the ports and give them back. Fires when the sockets are closed."""
+        self.close_data_plane()
         sockets, self._sockets = self._sockets, []
         ports, self.ports = self.ports, {}
         closing = DeferredList([maybeDeferred(socket.stopListening) for socket in sockets])
@@ -150,8 +162,22 @@ class CommConnection:
         """When anything authentic was heard last, on any port; before that, when the connection was made."""
         return max((h.path.last_heard for h in self.handlers if h.path.last_heard is not None), default=self._opened_at)
 
-    def message_received(self, handler: PortHandler, opened: Opened) -> None:
-        """See `PortListener`."""
+    @property
+    def handlers_by_type(self) -> dict[PortType, PortHandler]:
+        return {handler.port_type: handler for handler in self.handlers}
+
+    @property
+    def reactor(self) -> Any:
+        return self._reactor
+
+    def _wanted_by(self) -> DataPlaneListener | None:
+        return None if self.listener is None else self.listener.data_wanted()
+
+    def peer_misbehaved(self, why: PeerMisbehaved) -> None:
+        if self.listener is not None:
+            self.listener.connection_misused(why)
+
+    def _link_message_received(self, handler: PortHandler, opened: Opened) -> None:
         message = read_link_message(handler, opened)
         if isinstance(message, Close):
             if self.listener is not None:

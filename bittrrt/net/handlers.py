@@ -3,6 +3,7 @@
     LinkPort.doRead -> datagramReceived -> Link.open_untrusted -> PeerAddress.heard
                           -> handle_heartbeat -> send -> LinkPort.write
                           -> listener.message_received
+    LinkPort.doRead -> burst_received -> Link.open_burst_untrusted -> the same, a run at a time
 
 Nothing that `open_untrusted` did not let through is answered, logged, or counted as a sign of life.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from twisted.internet.protocol import DatagramProtocol
 
@@ -23,9 +24,10 @@ from ..link.link import Link
 from ..link.path import PathStatistics
 from ..link.peer_address import Address, PeerAddress
 from ..settings import Settings, as_settings
-from ..wire.datagram import HEARTBEAT, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType
+from ..wire.datagram import HEARTBEAT, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType, Run
 from ..wire.heartbeat import Heartbeat, answer_heartbeat, first_heartbeat, parse_heartbeat_untrusted
 from .clock import SYSTEM_CLOCK, Clock
+from .port import Buffer, PortCounters
 
 
 class PortListener(Protocol):
@@ -34,11 +36,29 @@ class PortListener(Protocol):
     def message_received(self, handler: PortHandler, opened: Opened) -> None:
         """An authentic datagram that is no heartbeat."""
 
+    def burst_received(self, handler: PortHandler, runs: list[Run], now: float) -> None:
+        """Authentic datagrams of one burst that are no heartbeats. `now`: when they came, seconds."""
+
     def plain_received(self, handler: PortHandler, datagram: bytes, address: Address) -> None:
         """Without an encryptor: any datagram."""
 
     def peer_found(self, handler: PortHandler) -> None:
         """The peer has proved that it is at `handler.peer.address`, where it was not before."""
+
+
+class BurstWriter(Protocol):
+    """What data needs of its transport besides; see `LinkPort`."""
+
+    counters: PortCounters
+
+    @property
+    def can_write_batch(self) -> bool: ...
+
+    def write_segments(self, payload: Buffer, segment_size: int, addr: Address) -> bool: ...
+
+    def prepare_for_bulk(self) -> None: ...
+
+    def probe_path_mtu(self) -> bool: ...
 
 
 class DatagramWriter(Protocol):
@@ -105,6 +125,32 @@ class PortHandler(DatagramProtocol, ABC):
         else:
             self.counters.unexpected += 1
 
+    def burst_received(self, datagrams: list[bytes], addr: Address) -> None:
+        """Datagrams of one address came in together."""
+        if self.link is None or len(datagrams) == 1:
+            for datagram in datagrams:
+                self.datagramReceived(datagram, addr)
+            return
+        now = self.clock.monotonic()
+        runs = self.link.open_burst_untrusted(datagrams, self.counters)
+        if not runs:
+            return
+        self.path.last_heard = now
+        others: list[Run] = []
+        for run in runs:
+            flags, channel, sequence, offset, payloads = run
+            last = sequence + len(payloads) - 1
+            self._heard_from(addr, last, run.length + OVERHEAD * len(payloads), now)
+            if flags & HEARTBEAT:
+                for payload in payloads:
+                    self.handle_heartbeat(payload, addr, flags, channel, sequence, offset)
+            else:
+                others.append(run)
+        if others and self.listener is not None:
+            self.listener.burst_received(self, others, now)
+        elif others:
+            self.counters.unexpected += sum(len(run.payloads) for run in others)
+
     def handle_heartbeat(
         self, payload: bytes, addr: Address, flags: int, channel: int, sequence: int, offset: int
     ) -> None:
@@ -124,8 +170,8 @@ class PortHandler(DatagramProtocol, ABC):
         sample = None
         if heartbeat.echo == 1:
             sample = self._countdown.returned(heartbeat, now)
-            if sample is not None and self.peer.answered(addr, sample.sent_at) and self.listener is not None:
-                self.listener.peer_found(self)
+            if sample is not None:
+                self.address_proved(addr, sample.sent_at)
         server_ms = self.clock.wall_ms()
         sent_at = self.send(answer_heartbeat(heartbeat, server_ms), HEARTBEAT_FLAGS, channel)
         # The answer is on its way; the rest may take its time.
@@ -168,6 +214,50 @@ class PortHandler(DatagramProtocol, ABC):
         self.counters.sent += 1
         self.counters.bytes_sent += len(datagram)
         return sent_at
+
+    def room_for_burst(self) -> float:
+        """Bytes that a burst may have now; 0 while the port is full, or nothing may be sent to the peer."""
+        port = self._burst_port()
+        if port is None or self.peer.address is None or not port.can_write_batch:
+            return 0
+        return self.peer.room
+
+    def send_burst(self, payload: bytes, chunk_size: int, flags: int, channel: int, offset: int) -> None:
+        """Seal `payload` in datagrams of `chunk_size` bytes each and send them; `room_for_burst` has room for them."""
+        port = self._burst_port()
+        if self.link is None or port is None or self.peer.address is None:
+            return
+        sealed = self.link.seal_burst(payload, chunk_size, flags, channel, offset)
+        self.peer.may_send(len(sealed))
+        port.write_segments(sealed, chunk_size + OVERHEAD, self.peer.address)
+        self.counters.sent += -(-len(payload) // chunk_size) or 1
+        self.counters.bytes_sent += len(sealed)
+
+    def prepare_for_bulk(self) -> None:
+        """Data will come and go here."""
+        port = self._burst_port()
+        if port is not None:
+            port.prepare_for_bulk()
+
+    def probe_path_mtu(self) -> bool:
+        """Whether datagrams of any size can be tried here."""
+        port = self._burst_port()
+        return port is not None and port.probe_path_mtu()
+
+    @property
+    def too_long(self) -> int:
+        """Datagrams that were not sent as they are longer than this machine sends."""
+        port = self._burst_port()
+        return 0 if port is None else port.counters.unsent.get("EMSGSIZE", 0)
+
+    def address_proved(self, address: Address, sent_at: float) -> None:
+        """The peer has shown that it got what was sent to `address` at `sent_at`."""
+        if self.peer.answered(address, sent_at) and self.listener is not None:
+            self.listener.peer_found(self)
+
+    def _burst_port(self) -> BurstWriter | None:
+        """The transport, if it takes bursts and has not lost its socket."""
+        return cast("BurstWriter | None", self.transport)
 
     def _came_at(self) -> float:
         """When the datagram came that is being handled."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -15,6 +16,7 @@ from ..errors import (
     InviteUsed,
     KeyAgreementError,
     LinkError,
+    PeerMisbehaved,
     PortsExhausted,
     ServerBusy,
     SettingsError,
@@ -30,6 +32,7 @@ from .client import Client
 from .clock import SYSTEM_CLOCK, Clock
 from .port import LinkPort
 from .port_manager import PortManager
+from .streams import DataPlaneListener
 
 QUIET: Final = 0.55
 """A session that was silent for this share of `stale_after` may be given up for a new one of the same key: its client
@@ -49,6 +52,8 @@ class Server:
     """Opens, keeps and ends sessions. Knows nothing of TLS, and no socket but those of its sessions."""
 
     log = Logger()
+    accept_data: Callable[[Client], DataPlaneListener] | None = None
+    """Who takes what clients send; see `Client.accept_data`. None: nobody."""
 
     def __init__(
         self,
@@ -115,6 +120,8 @@ class Server:
         except (PortsExhausted, ServerBusy) as error:
             self.log.warn("no session for {name}: {error}", name=known.name, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
+        if self.accept_data is not None:
+            client.accept_data = self.accept_data
         self.sessions[client.link_id] = client
         self._watch(client)
         self.log.info(
@@ -162,6 +169,12 @@ class Server:
         """See `ClientListener`."""
         if client.link_id in self.sessions:
             self.close_session(client, CloseReason.GOODBYE)
+
+    def client_misbehaved(self, client: Client, why: PeerMisbehaved) -> None:
+        """See `ClientListener`."""
+        self.log.warn("{name}: {why}", name=client.name, why=why)
+        if client.link_id in self.sessions:
+            self.close_session(client, CloseReason.MISBEHAVED)
 
     def client_moved(self, client: Client, port_type: PortType, before: Address, after: Address) -> None:
         """See `ClientListener`."""

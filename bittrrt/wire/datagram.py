@@ -25,6 +25,10 @@ EPOCH_SIZE: Final = 4
 MAX_EPOCH: Final = 2**32 - 1
 
 _HEADER: Final = struct.Struct(">IQQ")  # flags and channel share the first word
+pack_numbers: Final = _HEADER.pack
+"""The header of `flags << 24 | channel`, sequence and offset, for loops that have checked them."""
+unpack_numbers: Final = _HEADER.unpack_from
+"""Those three numbers of a header; raises `struct.error` for fewer than 20 bytes."""
 
 
 class MsgFlags(Enum):
@@ -53,6 +57,13 @@ DATA: Final = 1 << MsgFlags.DATA.value
 
 HEARTBEAT_FLAGS: Final = URGENT | HEARTBEAT
 LINK_MESSAGE_FLAGS: Final = URGENT | DATA
+STREAM_FLAGS: Final = DATA | UNLOSSY | BINARY
+"""Bytes of a stream; `URGENT` may be added, as for a message."""
+MESSAGE_FLAGS: Final = DATA | BINARY
+"""A message that may be lost."""
+ACKNOWLEDGEMENT_FLAGS: Final = FLOW_CONTROL | BINARY
+PROBE_FLAGS: Final = FLOW_CONTROL
+"""Padding, to try a size of datagrams: its sequence is acknowledged, and what is in it means nothing."""
 LINK_CHANNEL: Final = 0  # the link itself; client-opened channels are odd, server-opened ones even
 
 
@@ -75,6 +86,26 @@ class Opened(NamedTuple):
     sequence: int
     offset: int
     payload: bytes
+
+
+class Run(NamedTuple):
+    """Authentic datagrams of one burst: one alone, or of a stream several that follow one another.
+
+    Then each has the sequence after the one before it, and begins at the offset where that one ended.
+    """
+
+    flags: int
+    channel: int
+    sequence: int
+    """Of the first."""
+    offset: int
+    """Of the first."""
+    payloads: list[bytes]
+
+    @property
+    def length(self) -> int:
+        """Bytes of payload in all."""
+        return sum(map(len, self.payloads))
 
 
 def pack_header(flags: int, channel: int, sequence: int, offset: int) -> bytes:

@@ -108,6 +108,7 @@ class CloseReason(Enum):
     REPLACED = "replaced"
     REVOKED = "revoked"
     STALE = "stale"
+    MISBEHAVED = "misbehaved"
 
 
 class Close(_Message, frozen=True):

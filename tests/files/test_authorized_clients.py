@@ -81,6 +81,14 @@ class AuthorizedClientsTests(SynchronousTestCase):
         self.clients.authorize(ONE, "anna2")
         self.assertEqual(self.home.read(FILE_NAME), f"{ONE} anna2 root=/srv/a=b rights=read,write quota=\n")
 
+    def test_rights_are_bare_words_and_kept_as_such(self) -> None:
+        self.write(f"{ONE} anna read folder=anna quota=10G")
+        client = self.clients.lookup(ONE)
+        assert client is not None
+        self.assertEqual(dict(client.options), {"read": "", "folder": "anna", "quota": "10G"})
+        self.clients.authorize(ONE, "anna2")
+        self.assertEqual(self.home.read(FILE_NAME), f"{ONE} anna2 read folder=anna quota=10G\n")
+
     def test_a_change_keeps_comments_order_and_lines_it_cannot_read(self) -> None:
         self.write("# ours", f"{ONE} anna", "", "rubbish", f"{TWO} ben", f"{ONE} again")
         self.clients.authorize(THREE, "cleo")
@@ -123,7 +131,7 @@ class AuthorizedClientsTests(SynchronousTestCase):
 
     def test_lines_it_cannot_read_let_nobody_in_and_are_told(self) -> None:
         self.write(
-            ONE, "# fine", f"{ONE} a\x07b", f"{ONE} anna read", f"{ONE} anna a=1 a=2", "@revoked", f"@x {ONE} anna"
+            ONE, "# fine", f"{ONE} a\x07b", f"{ONE} anna raed", f"{ONE} anna a=1 a=2", "@revoked", f"@x {ONE} anna"
         )
         self.assertEqual(self.clients.clients(), [])
         problems = self.clients.problems()

@@ -53,6 +53,8 @@ class SimulatedNetwork(Clock):
         """The share that arrives twice."""
         self.delay = (0.010, 0.010)
         """The least and the most that a datagram takes, in seconds; it comes late, and so out of order, in between."""
+        self.gathering = 0.0
+        """Seconds that what arrives waits, so that it is read together with what follows."""
         self.cut = False
         """Whether no datagram arrives."""
         self.blocked_to: set[int] = set()
@@ -158,8 +160,14 @@ class SimulatedNetwork(Clock):
         if socket is None or (not owns and own in self._public):
             return
         socket.arrived.append((data, source))
+        if not self.gathering:
+            self._read(socket)
+        elif len(socket.arrived) == 1:
+            self.callLater(self.gathering, self._read, socket)
+
+    def _read(self, socket: SimulatedSocket) -> None:
         for port in list(self.readers):
-            if port.socket is socket:
+            while port in self.readers and port.socket is socket and socket.arrived:
                 port.doRead()
 
     # --- names and TCP ---
@@ -217,6 +225,12 @@ class SimulatedSocket:
 
     def close(self) -> None:
         self._network.sockets.pop(self._address, None)
+
+    def setsockopt(self, *option: int) -> None:
+        """Its buffers are as large as they need to be."""
+
+    def getsockopt(self, *option: int) -> int:
+        return 0
 
     def sendto(self, data: bytes, address: Address) -> int:
         self._network.carry(bytes(data), self._address, address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from bittrrt.errors import KeyAgreementError, PortsExhausted, ServerBusy
+from bittrrt.errors import KeyAgreementError, PeerMisbehaved, PortsExhausted, ServerBusy
 from bittrrt.link.encryptor import CommEncryptor
 from bittrrt.link.peer_address import Address
 from bittrrt.net.client import Client
@@ -32,6 +32,12 @@ class FakeConnectionListener:
 
     def connection_moved(self, port_type: PortType, before: Address, after: Address) -> None:
         self.moves.append((port_type, before, after))
+
+    def data_wanted(self) -> None:
+        return None
+
+    def connection_misused(self, why: PeerMisbehaved) -> None:
+        self.misused = why
 
 
 class CommConnectionTests(SimulatedLinkTestCase):

@@ -14,7 +14,7 @@ from bittrrt.link.peer_address import AMPLIFICATION_LIMIT, Address
 from bittrrt.net.clock import Clock
 from bittrrt.net.handlers import ClientPortHandler, CtrlHandler, DnHandler, PortHandler, UpHandler
 from bittrrt.settings import Settings
-from bittrrt.wire.datagram import BINARY, DATA, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType
+from bittrrt.wire.datagram import BINARY, DATA, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType, Run
 from bittrrt.wire.heartbeat import Heartbeat
 
 from .fake_transport import FakeTransport
@@ -35,6 +35,9 @@ class FakeListener:
 
     def message_received(self, handler: PortHandler, opened: Opened) -> None:
         self.messages.append(opened)
+
+    def burst_received(self, handler: PortHandler, runs: list[Run], now: float) -> None:
+        self.runs = runs
 
     def plain_received(self, handler: PortHandler, datagram: bytes, address: Address) -> None:
         self.plain.append((datagram, address))

@@ -1,0 +1,85 @@
+"""`bittrrt ls`: what a server shows."""
+
+from __future__ import annotations
+
+import stat
+import sys
+import time
+from typing import Any, Final
+
+import click
+from twisted.internet.defer import Deferred
+
+from ..errors import FileError
+from ..files.names import shown_untrusted
+from ..net.client_transfers import ClientTransfers
+from ..net.tally import Tally
+from ..net.transfer_jobs import TransferJob
+from ..net.transfer_link import TransferLink
+from ..wire.transfer_messages import Listed
+from .put_get import remote_of, session_opener
+from .running import run_command
+
+_HALF_A_YEAR: Final = 182 * 86400  # seconds; `ls` shows the year of what is older instead of the hour
+
+
+class Listing(TransferJob):
+    """One list, which is asked for anew if the session is lost."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(Tally(on_problem=self._problem))
+        self._path = path
+        self.entries: list[Listed] = []
+
+    def begin(self, session: ClientTransfers) -> None:
+        """See `TransferJob`."""
+        self.entries.clear()
+        session.list_folder(self._path, self.entries.append, self.tally.problem).addCallbacks(
+            self.succeed, _ignore_loss
+        )
+
+    def session_lost(self) -> None:
+        """See `TransferJob`."""
+
+    def _problem(self, error: FileError) -> None:
+        sys.stderr.write(f"Error: {error}\n")
+
+
+def _ignore_loss(_: Any) -> None:
+    """Another session comes."""
+
+
+@click.command("ls")
+@click.argument("target", metavar="HOST:[PATH]")
+@click.option("-l", "--long", "as_long", is_flag=True, help="Modes, sizes and times too.")
+@click.pass_context
+def ls_command(ctx: click.Context, target: str, as_long: bool) -> None:
+    """List what the server HOST shows."""
+    remote = remote_of(target)
+    listing = Listing(remote.path.rstrip("/"))
+    link = TransferLink(session_opener(ctx, remote.host), listing, lambda line: click.echo(line, err=True))
+
+    async def run(reactor: Any) -> int:
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(link.stop()))
+        await link.run()
+        for entry in sorted(listing.entries, key=lambda entry: entry.name):
+            click.echo(_long(entry, time.time()) if as_long else _name(entry))
+        return 1 if listing.tally.failed else 0
+
+    run_command(run)
+
+
+def _name(entry: Listed) -> str:
+    name = entry.name if entry.name.isprintable() else shown_untrusted(entry.name)
+    return f"{name}/" if entry.folder else name
+
+
+def _long(entry: Listed, now: float) -> str:
+    mode = stat.filemode(entry.mode | (stat.S_IFDIR if entry.folder else stat.S_IFREG))
+    changed = entry.mtime_ns / 1e9
+    try:
+        form = "%b %e %H:%M" if abs(now - changed) < _HALF_A_YEAR else "%b %e  %Y"
+        when = time.strftime(form, time.localtime(changed))
+    except (OverflowError, ValueError, OSError):  # a time that no calendar here has
+        when = "?"
+    return f"{mode} {entry.size:>12} {when:>12} {_name(entry)}"

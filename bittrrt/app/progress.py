@@ -1,0 +1,214 @@
+"""How a transfer is shown: live on a terminal, a few lines elsewhere, JSON, or hardly at all."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from enum import Enum
+from typing import Any, Final, TextIO
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+from twisted.internet.task import LoopingCall
+
+from ..errors import FileError
+from ..net.tally import FileProgress, Tally
+
+REFRESH: Final = 0.2  # seconds
+RATE_WINDOW: Final = 3.0  # seconds; long enough to read, short enough to see a path change
+_UNITS: Final = ("B", "KB", "MB", "GB", "TB")
+
+
+class Style(Enum):
+    """How much is shown, and to whom."""
+
+    PEOPLE = "people"
+    JSON = "json"
+    QUIET = "quiet"
+
+
+class TransferDisplay:
+    """Shows one transfer. Its tally is what the transfer counts in."""
+
+    def __init__(self, style: Style, *, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> None:
+        self.tally = Tally(on_problem=self._problem, on_file=self._file)
+        self._style = style
+        self._out = out
+        self._err = err
+        self._console = Console(file=err, highlight=False, markup=False)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._moved: deque[tuple[float, int]] = deque()  # when, and how many bytes had arrived in this call
+        self._began = 0.0
+        self._refreshing = LoopingCall(self.refresh)
+
+    def start(self, reactor: Any) -> None:
+        """Begin to show."""
+        self._began = time.monotonic()
+        self._refreshing.clock = reactor
+        if self._style is Style.PEOPLE and self._console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.fields[line]}"),
+                console=self._console, auto_refresh=False, transient=True,
+            )  # fmt: skip
+            self._task = self._progress.add_task("", name="", line="", total=None)
+            self._progress.start()
+        if self._style is not Style.QUIET:
+            self._refreshing.start(REFRESH if self._progress is not None else 1.0, now=False)
+
+    def stop(self) -> None:
+        """Show no more; again does nothing."""
+        if self._refreshing.running:
+            self._refreshing.stop()
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def refresh(self) -> None:
+        """Show how far it is."""
+        rate, left = self._measure()
+        tally = self.tally
+        if self._style is Style.JSON:
+            self._print_json(
+                event="progress", bytes=tally.moved(), total=tally.total_size, files=tally.files,
+                total_files=tally.total_files, rate=round(rate), seconds_left=left and round(left, 1),
+                limited_by=tally.limits(),
+            )  # fmt: skip
+        elif self._progress is not None and self._task is not None:
+            names = [progress.name for progress in tally.under_way.values()]
+            name = names[0] if names else ""
+            total = tally.total_size
+            self._progress.update(
+                self._task, completed=tally.moved(), total=total, name=_short(name, 30), line=self._line(rate, left)
+            )
+            self._progress.refresh()
+
+    def say(self, line: str) -> None:
+        """One line about the link."""
+        if self._style is Style.JSON:
+            self._print_json(event="link", text=line)
+        elif self._style is Style.PEOPLE:
+            self._print(line)
+
+    def summary(self) -> None:
+        """The last line."""
+        tally = self.tally
+        elapsed = time.monotonic() - self._began
+        brought = max(0, tally.moved() - self._not_sent())
+        if self._style is Style.JSON:
+            self._print_json(
+                event="summary", files=tally.files, skipped=tally.skipped, failed=tally.failed, bytes=tally.size,
+                sent_bytes=brought, resumed_bytes=tally.resumed, seconds=round(elapsed, 3),
+            )  # fmt: skip
+        elif self._style is Style.PEOPLE:
+            parts = [_count(tally.files, "file"), f"{_size(brought)} in {elapsed:.1f} s"]
+            if elapsed:
+                parts.append(f"{_bits(brought / elapsed)}")
+            if tally.skipped:
+                parts.append(f"{tally.skipped} already there")
+            if tally.failed:
+                parts.append(f"{tally.failed} failed")
+            self._print(", ".join(parts))
+
+    def interrupted(self) -> None:
+        """Ctrl-C."""
+        share = self._share()
+        at = "" if share is None else f" at {share:.0f} %"
+        if self._style is Style.JSON:
+            self._print_json(event="interrupted", bytes=self.tally.moved(), total=self.tally.total_size)
+        else:
+            self._print(f"stopped{at}; what has arrived is kept: the same command goes on from there")
+
+    # --- what the tally tells ---
+
+    def _problem(self, error: FileError) -> None:
+        if self._style is Style.JSON:
+            self._print_json(event="error", kind=type(error).__name__, text=str(error))
+        else:
+            self._print(f"Error: {error}")
+
+    def _file(self, what: str, progress: FileProgress) -> None:
+        if self._style is Style.JSON:
+            self._print_json(
+                event=what, name=progress.name, bytes=progress.size, already=progress.already
+            )  # fmt: skip
+        elif what == "resumed" and self._style is Style.PEOPLE:
+            share = 100 * progress.already / max(progress.size, 1)
+            self._print(f"{progress.name}: resuming at {share:.0f} %")
+
+    # --- the rest ---
+
+    def _not_sent(self) -> int:
+        """Bytes that were there before this call."""
+        return self.tally.resumed + self.tally.skipped_size
+
+    def _measure(self) -> tuple[float, float | None]:
+        """Bytes a second, and the seconds that are left at that rate."""
+        now, moved = time.monotonic(), self.tally.moved() - self._not_sent()
+        self._moved.append((now, moved))
+        while self._moved[0][0] < now - RATE_WINDOW and len(self._moved) > 2:
+            self._moved.popleft()
+        since, before = self._moved[0]
+        rate = max(0.0, (moved - before) / (now - since)) if now > since else 0.0
+        total = self.tally.total_size
+        left = None if total is None or not rate else max(0, total - self.tally.moved()) / rate
+        return rate, left
+
+    def _share(self) -> float | None:
+        total = self.tally.total_size
+        return 100 * min(1.0, self.tally.moved() / total) if total else None
+
+    def _line(self, rate: float, left: float | None) -> str:
+        tally = self.tally
+        share = self._share()
+        parts = [] if share is None else [f"{share:.0f} %"]
+        parts.append(_bits(rate))
+        if left is not None:
+            parts.append(f"{_time(left)} left")
+        if tally.total_files is not None and tally.total_files > 1:
+            parts.append(f"{tally.files + tally.skipped}/{tally.total_files} files")
+        limit = tally.limits()
+        if limit is not None:
+            parts.append(f"limited by {limit}")
+        return "  ".join(parts)
+
+    def _print(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+    def _print_json(self, **values: Any) -> None:
+        self._out.write(msgspec.json.encode(values).decode() + "\n")
+        self._out.flush()
+
+
+def _bits(rate: float) -> str:
+    bits = rate * 8
+    for unit in ("bit/s", "kbit/s", "Mbit/s"):
+        if bits < 1000:
+            return f"{bits:.3g} {unit}"
+        bits /= 1000
+    return f"{bits:.3g} Gbit/s"
+
+
+def _size(size: float) -> str:
+    for unit in _UNITS[:-1]:
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} {_UNITS[-1]}"
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else "..." + text[3 - width :]

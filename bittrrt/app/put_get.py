@@ -1,0 +1,182 @@
+"""`bittrrt put` and `bittrrt get`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from twisted.internet.defer import Deferred
+
+from ..errors import SettingsError
+from ..files.home import Home
+from ..files.known_servers import KnownServers
+from ..files.root import Root
+from ..net.client_transfers import Wanted
+from ..net.link_keeper import SessionOpener
+from ..net.tally import Tally
+from ..net.transfer_jobs import Get, Put, TransferJob
+from ..net.transfer_link import TransferLink
+from ..net.turns import in_thread_of
+from .client_tap import known_identity
+from .progress import Style, TransferDisplay
+from .remote import Mtu, Rate, Remote, parse_remote
+from .running import run_command
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+MakeJob = Callable[[Any, Tally], TransferJob]
+"""Makes the job, of the reactor and of the tally that it counts in."""
+
+
+class Transfer:
+    """One put or get, from the first session to the exit status."""
+
+    def __init__(self, opener: SessionOpener, make_job: MakeJob, display: TransferDisplay, **link: Any) -> None:
+        """`link`: what `TransferLink` takes besides."""
+        self._display = display
+        self._job = make_job(opener.reactor, display.tally)
+        self._link = TransferLink(opener, self._job, display.say, **link)
+        self._ended = False
+
+    async def run(self, reactor: Any) -> int:
+        """The exit status: 0 if every file is there. Raises the `LinkError` that ends it before."""
+        reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
+        self._display.start(reactor)
+        try:
+            await self._link.run()
+        finally:
+            self._ended = True
+            self._display.stop()
+        self._display.summary()
+        return 1 if self._display.tally.failed else 0
+
+    def _interrupted(self) -> Deferred[None] | None:
+        """Ctrl-C: keep what has arrived before the reactor ends."""
+        if self._ended:
+            return None
+        self._display.stop()
+        self._display.interrupted()
+        return Deferred.fromCoroutine(self._link.stop())
+
+
+def transfer_options(command: _F) -> _F:
+    """The options that put and get share."""
+    options = [
+        click.option("-r", "--recursive", is_flag=True, help="Folders too, with all that is in them."),
+        click.option("--limit", type=Rate(), metavar="RATE", help="Bits a second at most, as in 500K, 20M, 1G."),
+        click.option(
+            "--mtu", type=Mtu(), metavar="N|auto", default="auto", show_default=True, help="Bytes of a datagram."
+        ),
+        click.option(
+            "--congestion",
+            type=click.Choice(["model", "cubic"]),
+            default="model",
+            show_default=True,
+            help="What decides how much may be on its way.",
+        ),
+        click.option("--checksum", is_flag=True, help="Skip files that are there already by digest."),
+        click.option("--overwrite", is_flag=True, help="Replace other files of the same names."),
+        click.option("-q", "--quiet", is_flag=True, help="Only errors."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object an event, and one at the end."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command("put")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE|DIR...")
+@click.argument("target", metavar="HOST:[DIR]")
+@transfer_options
+@click.pass_context
+def put_command(
+    ctx: click.Context, /, sources: tuple[str, ...], target: str, recursive: bool, limit: float | None,
+    checksum: bool, overwrite: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Send files to DIR at the server HOST.
+
+    What is interrupted goes on at the next call where it was. Every file arrives whole, by its digest, or not at all.
+    """
+    remote = remote_of(target)
+    paths = [Path(source) for source in sources]
+
+    def make_job(reactor: Any, tally: Tally) -> Put:
+        return Put(
+            paths, remote.path, in_thread_of(reactor), tally,
+            recursive=recursive, overwrite=overwrite, checksum=checksum, limit=limit,
+        )  # fmt: skip
+
+    _run(ctx, remote.host, make_job, **options)
+
+
+@click.command("get")
+@click.argument("sources", nargs=-1, required=True, metavar="HOST:PATH... [DIR]")
+@transfer_options
+@click.pass_context
+def get_command(
+    ctx: click.Context, /, sources: tuple[str, ...], recursive: bool, limit: float | None,
+    checksum: bool, overwrite: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Get files from the server HOST, into DIR or here.
+
+    What is interrupted goes on at the next call where it was. Every file arrives whole, by its digest, or not at all.
+    """
+    target = "."
+    if len(sources) > 1 and parse_remote(sources[-1]) is None:
+        *rest, target = sources
+        sources = tuple(rest)
+    remotes = [remote_of(source) for source in sources]
+    if len({remote.host for remote in remotes}) > 1:
+        raise SettingsError("the files are at different servers: get them one server at a time")
+    root, name = _place(Path(target), alone=len(remotes) == 1, whole=not remotes[0].path, trailing=target.endswith("/"))
+
+    def make_job(_: Any, tally: Tally) -> Get:
+        wanted = [
+            Wanted(remote.path.rstrip("/"), root, name, recursive, overwrite, checksum, limit) for remote in remotes
+        ]
+        return Get(wanted, tally)
+
+    _run(ctx, remotes[0].host, make_job, **options)
+
+
+def _place(target: Path, *, alone: bool, whole: bool, trailing: bool) -> tuple[Root, str]:
+    """The folder that files go to, and the name that a single one gets there; empty if it keeps its own."""
+    if target.is_dir():
+        return Root(target), ""
+    if alone and not whole and not trailing:
+        return Root(target.parent), target.name
+    if target.exists():
+        raise SettingsError(f"{target}: a file, where a folder has to be; choose another name")
+    try:
+        target.mkdir()
+    except OSError as error:
+        raise SettingsError(f"{target}: cannot be made: {error.strerror}") from None
+    return Root(target), ""
+
+
+def remote_of(text: str) -> Remote:
+    """What `text` names at a server. Raises `SettingsError` if it names none."""
+    remote = parse_remote(text)
+    if remote is None:
+        raise SettingsError(f"{text}: no HOST: before it; say which server, as in HOST:DIR")
+    return remote
+
+
+def session_opener(ctx: click.Context, host: str) -> SessionOpener:
+    """Opens sessions with the server that a person calls `host`."""
+    from twisted.internet import reactor  # noqa: PLC0415  not before there is use for it
+
+    home = Home(ctx.obj.home)
+    return SessionOpener(reactor, ctx.obj, known_identity(home), KnownServers(home).resolve(host))
+
+
+def _run(
+    ctx: click.Context, /, host: str, make_job: MakeJob, *, mtu: int, congestion: str, quiet: bool, as_json: bool
+) -> None:
+    if quiet and as_json:
+        raise SettingsError("--quiet and --json exclude each other")
+    display = TransferDisplay(Style.JSON if as_json else Style.QUIET if quiet else Style.PEOPLE)
+    transfer = Transfer(session_opener(ctx, host), make_job, display, mtu=mtu or None, congestion=congestion)
+    run_command(transfer.run)

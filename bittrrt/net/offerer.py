@@ -1,0 +1,402 @@
+"""The end that has the files: many offers on their way at a time, none waiting for the answer to another.
+
+SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --> sent --Finish--> Done
+                                            |                   |           |
+                                            +--Skip, Refuse     +--Failed --+--> Cancel, as the file has changed
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import FileError, MalformedMessage, NameRefused, ReadFailed
+from ..files.source import Source
+from ..files.supply import FileToSend, FolderToSend, Ready, ReadyFile, SmallFile, Supply, Unsendable
+from ..link.transfer_statistics import TransferStatistics
+from ..wire.spans import SpanSet
+from ..wire.transfer_messages import (
+    Accept,
+    Cancel,
+    Done,
+    Failed,
+    Finish,
+    FromAcceptor,
+    Offer,
+    OfferFolder,
+    Refuse,
+    Send,
+    Settle,
+    Skip,
+    error_untrusted,
+    line_of,
+    read_spans_untrusted,
+    reason_of,
+)
+from .tally import FileProgress, Tally
+from .transfer_plane import TransferPlane
+from .turns import InThread
+
+MAX_UNDER_WAY: Final = 256  # files and folders; at 100 ms and two round trips each, 1,280 a second
+MAX_SIZE_UNDER_WAY: Final = 64 * 1024 * 1024  # bytes; beyond that, two files: one is finished while the other is sent
+MAX_BACKLOG: Final = 64 * 1024  # bytes of control messages that wait for the path
+PREPARED_AT_ONCE: Final = 64
+
+
+@dataclass(slots=True)
+class SendJob:
+    """One transfer's files, as one session sends them."""
+
+    request: int
+    supply: Supply
+    tally: Tally
+    unsendable: Callable[[FileError], None]
+    """Told what cannot be offered at all, and why."""
+    overwrite: bool = False
+    checksum: bool = False
+    limit: float | None = None
+    """Bytes a second, of every file's stream."""
+    finished: Deferred[None] = field(default_factory=Deferred)
+    """Fires when everything is answered; never, if the session is lost."""
+    under_way: int = 0
+    limited: deque[_Sending] = field(default_factory=deque)
+    """With a limit, one file is sent at a time: these wait for their turn, the first is being sent."""
+    settling: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Sending:
+    """One thing that was offered."""
+
+    channel: int
+    job: SendJob
+    ready: ReadyFile | FolderToSend | None
+    """None of a `Settle`."""
+    accepted: bool = False
+    streaming: bool = False
+    opened: bool = False
+    """Whether its stream was opened: with a limit, it may wait for others."""
+    skip: SpanSet = field(default_factory=SpanSet)
+    """Offsets that are there already."""
+    reading: bool = False
+    """Whether a thread reads it, so that it cannot be closed yet."""
+    over: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.ready.content.version.size if isinstance(self.ready, ReadyFile) else 0
+
+    @property
+    def content(self) -> Source | SmallFile:
+        if not isinstance(self.ready, ReadyFile):
+            raise MalformedMessage("only files are accepted")
+        return self.ready.content
+
+    @property
+    def digest_told(self) -> bool:
+        return isinstance(self.ready, ReadyFile) and self.ready.digest is not None
+
+
+class Offerer:
+    """Offers and sends in one session."""
+
+    log = Logger()
+
+    def __init__(self, plane: TransferPlane, send: Send, in_thread: InThread) -> None:
+        self._plane = plane
+        self._send = send
+        self._in_thread = in_thread
+        self._jobs: list[SendJob] = []
+        self._sending: dict[int, _Sending] = {}
+        self._size_under_way = 0
+        self._preparing = False
+        self._stopped = False
+        self._prepared_late: Deferred[Any] = Deferred()  # fires when what was prepared for nothing is back
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to send, or to hear of."""
+        return bool(self._jobs)
+
+    def add(self, job: SendJob) -> None:
+        """Begin to offer a transfer's files; after those of the transfers before it."""
+        self._jobs.append(job)
+        self.pump()
+
+    def statistics(self) -> TransferStatistics | None:
+        """Of the file that is being sent, the oldest of them; None if there is none."""
+        streaming = next((sending for sending in self._sending.values() if sending.streaming and sending.opened), None)
+        return None if streaming is None else self._plane.statistics(streaming.channel)
+
+    def pump(self) -> None:
+        """Prepare and offer as much as may be under way. Called after everything that could make room."""
+        if self._stopped or self._preparing or self._plane.control_backlog > MAX_BACKLOG:
+            return
+        room = MAX_UNDER_WAY - len(self._sending)
+        if room <= 0 or (self._size_under_way > MAX_SIZE_UNDER_WAY and len(self._sending) > 1):
+            return
+        job = next((job for job in self._jobs if not job.supply.exhausted), None)
+        if job is not None:
+            self._preparing = True
+            prepare = partial(job.supply.prepare, min(room, PREPARED_AT_ONCE))
+            self._in_thread(prepare).addCallbacks(
+                lambda ready: self._prepared(ready, job), lambda failure: self._not_prepared(failure, job)
+            )
+        for job in self._jobs[:]:
+            self._end_if_answered(job)
+
+    def _prepared(self, ready: list[Ready], job: SendJob) -> None:
+        self._preparing = False
+        if self._stopped:
+            self._give_back(job, ready)
+            return
+        for one in ready:
+            if isinstance(one, Unsendable):
+                job.unsendable(one.error)
+            else:
+                self._offer(job, one)
+        self.pump()
+
+    def _not_prepared(self, failure: Failure, job: SendJob) -> None:
+        self._preparing = False
+        self.log.failure("files could not be made ready", failure)
+        job.unsendable(ReadFailed("the files cannot be read; see this end's log"))
+        if self._stopped:
+            self._prepared_late.callback(None)
+            return
+        self._jobs.remove(job)
+        job.finished.callback(None)
+
+    def _offer(self, job: SendJob, ready: ReadyFile | FolderToSend | None) -> None:
+        sending = _Sending(self._plane.new_channel(), job, ready)
+        if isinstance(ready, ReadyFile):
+            version = ready.content.version
+            message: Offer | OfferFolder | Settle = Offer(
+                sending.channel, job.request, ready.item.name, version.size, version.mtime_ns, version.mode,
+                version.sample, ready.digest, job.checksum, job.overwrite,
+            )  # fmt: skip
+        elif isinstance(ready, FolderToSend):
+            message = OfferFolder(sending.channel, job.request, ready.name, ready.mode, ready.mtime_ns)
+        else:
+            message = Settle(sending.channel, job.request)
+        try:
+            self._send(message)
+        except NameRefused as error:
+            self._close(sending)
+            job.unsendable(error)
+            return
+        self._sending[sending.channel] = sending
+        self._size_under_way += sending.size
+        job.under_way += 1
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def answered_untrusted(self, message: FromAcceptor) -> None:
+        """The acceptor says something. Raises `MalformedMessage` if it makes no sense."""
+        sending = self._sending.get(message.channel)
+        if sending is None:
+            return  # we had cancelled it, and the answer was on its way
+        is_file = isinstance(sending.ready, ReadyFile)
+        if isinstance(message, Accept):
+            if sending.accepted or not is_file:
+                raise MalformedMessage("accepts what is no file, or was accepted before")
+            self._accepted(sending, message)
+        elif isinstance(message, Skip) and is_file and not sending.accepted:
+            sending.job.tally.skip(self._name(sending), sending.size)
+            self._over(sending)
+        elif isinstance(message, Done) and (sending.accepted or not is_file):
+            if is_file:
+                sending.job.tally.done(sending.channel)
+            self._over(sending)
+        elif isinstance(message, Refuse | Failed):
+            sending.job.tally.problem(error_untrusted(message.reason, message.text), sending.channel)
+            self._over(sending)
+        else:
+            raise MalformedMessage("an answer to another question")
+
+    def _accepted(self, sending: _Sending, message: Accept) -> None:
+        content = sending.content
+        have = read_spans_untrusted(message.have, sending.size)
+        already = have.count()
+        sending.accepted = True
+        sending.job.tally.begun(sending.channel, self._progress(sending, already))
+        if already == sending.size:
+            self._sent(sending)
+            return
+        if already and isinstance(content, Source):  # what is not sent has to be read for the digest all the same
+            self._catch_up(sending, content)
+        sending.streaming = True
+        sending.skip = have
+        if sending.job.limit is None:
+            self._stream(sending)
+            return
+        sending.job.limited.append(sending)
+        if len(sending.job.limited) == 1:
+            self._stream(sending)
+
+    def _stream(self, sending: _Sending) -> None:
+        sending.opened = True
+        sent = self._plane.open_sending(
+            sending.channel, sending.content, sending.size, skip=sending.skip, limit=sending.job.limit
+        )
+        sent.addCallbacks(lambda _: self._sent(sending), lambda failure: self._not_sent(sending, failure.value))
+
+    def _progress(self, sending: _Sending, already: int) -> FileProgress:
+        def statistics() -> TransferStatistics | None:
+            return self._plane.statistics(sending.channel) if sending.streaming and sending.opened else None
+
+        def moved() -> int:
+            now = statistics()
+            if now is not None:
+                return min(already + now.acknowledged, sending.size)
+            return already if sending.streaming else sending.size
+
+        return FileProgress(self._name(sending), sending.size, already, moved, statistics)
+
+    def _catch_up(self, sending: _Sending, source: Source) -> None:
+        """Read for the digest what is not read to be sent, a piece at a time."""
+        if sending.over or sending.reading:
+            return
+        sending.reading = True
+
+        def caught_up(more: Any) -> None:
+            sending.reading = False
+            if isinstance(more, Failure):
+                self._cancel(sending, more.value)
+            elif sending.over:
+                self._close(sending)
+            elif not sending.streaming:
+                self._finish(sending)
+            elif more:
+                self._catch_up(sending, source)
+
+        self._in_thread(source.catch_up).addBoth(caught_up)
+
+    # --- the end of one ----------------------------------------------------------------------------------------------
+
+    def stream_failed(self, channel: int, error: Exception) -> None:
+        """A file could not be read."""
+        sending = self._sending.get(channel)
+        if sending is not None:
+            self._cancel(sending, error)
+
+    def _sent(self, sending: _Sending) -> None:
+        if sending.over:
+            return
+        if sending.streaming:
+            self._end_stream(sending)
+        if not sending.reading:
+            self._finish(sending)
+
+    def _finish(self, sending: _Sending) -> None:
+        """Everything is there: tell the digest, if the offer has not."""
+        content = sending.content
+        if not isinstance(content, Source):
+            return  # a small file's digest was in the offer
+        sending.reading = True
+
+        def digested(digest: Any) -> None:
+            sending.reading = False
+            if isinstance(digest, Failure):
+                self._cancel(sending, digest.value)
+            elif sending.over:
+                self._close(sending)
+            elif not sending.digest_told:
+                self._send(Finish(sending.channel, digest))
+
+        self._in_thread(content.digest).addBoth(digested)
+
+    def _not_sent(self, sending: _Sending, error: BaseException | None) -> None:
+        if not sending.over and not isinstance(error, CancelledError):  # that is the end of the session
+            self._cancel(sending, error)
+
+    def _cancel(self, sending: _Sending, cause: BaseException | None) -> None:
+        if sending.over:
+            self._close(sending)
+            return
+        error = cause
+        if not isinstance(error, FileError):
+            self.log.failure("a file could not be sent", Failure(error))  # type: ignore[no-untyped-call]
+            error = ReadFailed(f"{self._name(sending)}: cannot be read; see the sender's log")
+        self._send(Cancel(sending.channel, reason_of(error), line_of(error)))
+        sending.job.tally.problem(error, sending.channel)
+        self._over(sending)
+
+    def _over(self, sending: _Sending) -> None:
+        """Nothing more is going to happen to it."""
+        sending.over = True
+        if sending.streaming:
+            self._end_stream(sending)
+        del self._sending[sending.channel]
+        self._size_under_way -= sending.size
+        sending.job.under_way -= 1
+        if not sending.reading:
+            self._close(sending)
+        self.pump()
+
+    def _end_stream(self, sending: _Sending) -> None:
+        sending.streaming = False
+        if sending.opened:
+            self._plane.close_stream(sending.channel)
+        waiting = sending.job.limited
+        if sending in waiting:
+            first = waiting[0] is sending
+            waiting.remove(sending)
+            if first and waiting and not self._stopped:
+                self._stream(waiting[0])
+
+    def _end_if_answered(self, job: SendJob) -> None:
+        if job.under_way or self._preparing or not job.supply.exhausted or job not in self._jobs:
+            return
+        if job.supply.has_folders and not job.settling:
+            job.settling = True
+            self._offer(job, None)
+            return
+        self._jobs.remove(job)
+        job.finished.callback(None)
+
+    # --- the end of all ----------------------------------------------------------------------------------------------
+
+    def stop(self) -> Deferred[Any]:
+        """The session is over. Fires when all that was not answered is back in its supply."""
+        self._stopped = True
+        returning = []
+        for job in self._jobs:
+            mine = [sending for sending in self._sending.values() if sending.job is job]
+            files = [sending.ready.item for sending in mine if isinstance(sending.ready, ReadyFile)]
+            returning.append(self._return(job, files))
+        for sending in self._sending.values():
+            sending.over = True
+            sending.streaming = False
+            if not sending.reading:
+                self._close(sending)
+        self._sending.clear()
+        if self._preparing:
+            returning.append(self._prepared_late)
+        return DeferredList(returning)
+
+    def _give_back(self, job: SendJob, ready: list[Ready]) -> None:
+        for one in ready:
+            if isinstance(one, ReadyFile):
+                one.content.close()
+            elif isinstance(one, Unsendable):
+                job.unsendable(one.error)
+        self._return(job, [one.item for one in ready if isinstance(one, ReadyFile)]).chainDeferred(self._prepared_late)
+
+    def _return(self, job: SendJob, files: list[FileToSend]) -> Deferred[Any]:
+        """Into the supply, in a thread, as one may be reading there."""
+        return self._in_thread(partial(job.supply.begin_again, files))
+
+    def _close(self, sending: _Sending) -> None:
+        if isinstance(sending.ready, ReadyFile):
+            sending.ready.content.close()
+
+    def _name(self, sending: _Sending) -> str:
+        return sending.ready.item.name if isinstance(sending.ready, ReadyFile) else ""

@@ -1,0 +1,98 @@
+"""What the data plane asks of those who use it, and what it keeps of a stream that is open."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from ..errors import LinkError
+from ..link.receiver import ReceiveChannel
+from ..link.send_channel import SendChannel
+from ..link.transfer_statistics import RateMeter
+from ..wire.spans import SpanSet
+
+
+class StreamSource(Protocol):
+    """What a sending stream reads; called in the reactor's thread."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The `length` bytes at `offset`; the same bytes again if asked again. What it raises ends the stream."""
+
+
+class StreamSink(Protocol):
+    """What a receiving stream writes to; called in the reactor's thread."""
+
+    def write(self, offset: int, chunks: list[bytes]) -> int:
+        """Write the chunks, joined, at `offset`; how many bytes were new. What it raises ends the stream."""
+
+
+class DataPlaneListener(Protocol):
+    """Who uses a data plane."""
+
+    def control_received(self, message: bytes) -> None:
+        """A whole control message; in order, none is missing."""
+
+    def message_received(self, channel: int, data: bytes) -> None:
+        """A message that might have been lost. Each comes at most once, and none after a newer one of its channel."""
+
+    def stream_received(self, channel: int) -> None:
+        """Every byte of a receiving stream is written. It is closed when this returns."""
+
+    def stream_failed(self, channel: int, error: Exception) -> None:
+        """The stream's source or sink raised `error`; the stream is closed."""
+
+    def data_plane_failed(self, why: LinkError) -> None:
+        """The peer broke the rules: the data plane is closed, and the session is about to be."""
+
+    def data_plane_closed(self) -> None:
+        """The session is over, or is about to be; every stream is closed."""
+
+
+class SendingStream:
+    """A stream that is being sent."""
+
+    __slots__ = ("channel", "finished", "flags", "source")
+
+    def __init__(self, channel: SendChannel, source: StreamSource, flags: int, finished: Deferred[None]) -> None:
+        self.channel = channel
+        self.source = source
+        self.flags = flags
+        self.finished = finished
+        """Fires when everything is acknowledged."""
+
+
+class ReceivingStream:
+    """A stream that is being received."""
+
+    __slots__ = ("channel", "meter", "paced", "sink")
+
+    def __init__(self, channel: ReceiveChannel, sink: StreamSink, now: float, *, paced: bool) -> None:
+        self.channel = channel
+        self.sink = sink
+        self.meter = RateMeter(now)
+        self.paced = paced
+        """Whether the sink's owner says by itself what has left memory."""
+
+
+class ChannelNumbers:
+    """Numbers of channels that were used, each of which is used only once in a session and direction."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self) -> None:
+        self._used = SpanSet()  # odd ones, then even ones, so that those of one end are neighbours: one span
+
+    def take(self, number: int) -> None:
+        """Use `number`. Raises `ValueError` if it is none, or was used."""
+        if not 0 < number < 1 << 24:
+            raise ValueError(f"channels have numbers from 1 to {(1 << 24) - 1}, not {number}")
+        if not self._used.add(self._place(number)):
+            raise ValueError(f"channel {number} was used already in this session")
+
+    def __contains__(self, number: int) -> bool:
+        return self._place(number) in self._used
+
+    @staticmethod
+    def _place(number: int) -> int:
+        return number >> 1 | (number & 1) << 23

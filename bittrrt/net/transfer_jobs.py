@@ -1,0 +1,163 @@
+"""What a client's user asked for, over as many sessions as it takes: a put, a get.
+
+begin(session) --lost--> end_session --> begin(another) ... --> finished fires
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+
+from ..errors import LinkLost, NotAFile
+from ..files.supply import FolderToSend, Item, Supply, below, count_items, from_paths, name_of
+from ..wire.transfer_messages import Kind
+from .client_transfers import ClientTransfers, Wanted
+from .offerer import SendJob
+from .tally import Tally
+from .turns import InThread
+
+NEW_FOLDER: Final = 0o755  # the mode of a target that was not there
+MAX_FETCHED: Final = 16  # things asked for at a time; a file each, they come without a round trip in between
+
+
+class TransferJob(ABC):
+    """One transfer of any number of files."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+        self.finished: Deferred[None] = Deferred()
+        """Fires when everything is answered, well or not: see the tally. Fails with an error that ends it all."""
+
+    @abstractmethod
+    def begin(self, session: ClientTransfers) -> None:
+        """Go on in a session. The last one's files are closed by now."""
+
+    @abstractmethod
+    def session_lost(self) -> None:
+        """The session has ended before everything was answered."""
+
+    def fail(self, error: BaseException) -> None:
+        """It is of no use to go on."""
+        if not self.finished.called:
+            self.finished.errback(error)
+
+    def succeed(self, _: object = None) -> None:
+        """Everything is answered."""
+        if not self.finished.called:
+            self.finished.callback(None)
+
+
+class Put(TransferJob):
+    """Files of this end's, to the server."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        target: str,
+        in_thread: InThread,
+        tally: Tally,
+        *,
+        recursive: bool = False,
+        overwrite: bool = False,
+        checksum: bool = False,
+        limit: float | None = None,
+    ) -> None:
+        """`target`: the folder at the server, or the new name of one path; empty for all that it shows.
+
+        `limit`: bytes a second.
+        """
+        super().__init__(tally)
+        self._paths = paths
+        self._target = target
+        self._in_thread = in_thread
+        self._recursive = recursive
+        self._overwrite = overwrite
+        self._checksum = checksum
+        self._limit = limit
+        self._supply: Supply | None = None
+
+    def begin(self, session: ClientTransfers) -> None:
+        """See `TransferJob`."""
+        folder = self._target.strip("/")
+        if self._supply is not None:
+            self._offer(session, self._supply)
+        elif not folder:
+            self._prepare(session, "", Kind.FOLDER)
+        else:
+            looked = session.look(folder).addCallback(lambda kind: self._prepare(session, folder, kind))
+            looked.addErrback(self._not_begun)
+
+    def _not_begun(self, failure: Any) -> None:
+        if not failure.check(LinkLost):  # then another session comes
+            self.fail(failure.value)
+
+    def _prepare(self, session: ClientTransfers, folder: str, kind: Kind) -> None:
+        """Now that it is known what is there: a folder to put things into, or a name for the one thing."""
+        into = kind is Kind.FOLDER or len(self._paths) > 1 or self._target.endswith("/")
+        if into and kind is Kind.FILE:
+            raise NotAFile(f"{folder}: a file at the server, where a folder has to be; choose another name")
+        names = [below(folder, name_of(path)) if into else folder for path in self._paths]
+        new = [FolderToSend(folder, NEW_FOLDER, session.clock.wall_ms() * 1_000_000)]
+
+        def items() -> Iterator[Item]:
+            if into and kind is Kind.NOTHING:
+                yield from new
+            yield from from_paths(zip(self._paths, names, strict=True), recursive=self._recursive)
+
+        self._supply = Supply(items(), checksum=self._checksum)
+        self._in_thread(lambda: count_items(items())).addCallback(self._counted)
+        self._offer(session, self._supply)
+
+    def _counted(self, total: tuple[int, int]) -> None:
+        self.tally.total_files, self.tally.total_size = total
+
+    def _offer(self, session: ClientTransfers, supply: Supply) -> None:
+        job = SendJob(
+            session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum, self._limit
+        )
+        job.finished.addCallback(self.succeed)
+        session.offerer.add(job)
+
+    def session_lost(self) -> None:
+        """See `TransferJob`."""
+        self.tally.session_lost(all_again=False)
+
+
+class Get(TransferJob):
+    """Files of the server's, to this end."""
+
+    def __init__(self, wanted: Iterable[Wanted], tally: Tally) -> None:
+        super().__init__(tally)
+        self._waiting = deque(wanted)
+        self._fetching: list[Wanted] = []
+        self._session: ClientTransfers | None = None
+
+    def begin(self, session: ClientTransfers) -> None:
+        """See `TransferJob`."""
+        self._session = session
+        self._fetch_more(session)
+
+    def _fetch_more(self, session: ClientTransfers) -> None:
+        while self._waiting and len(self._fetching) < MAX_FETCHED:
+            wanted = self._waiting.popleft()
+            self._fetching.append(wanted)
+            session.fetch(wanted, self.tally).addCallback(partial(self._ended, session, wanted))
+        if not self._fetching:
+            self.succeed()
+
+    def _ended(self, session: ClientTransfers, wanted: Wanted, _: None) -> None:
+        self._fetching.remove(wanted)
+        self._fetch_more(session)
+
+    def session_lost(self) -> None:
+        """See `TransferJob`."""
+        self._waiting.extendleft(reversed(self._fetching))
+        self._fetching.clear()
+        self.tally.session_lost(all_again=True)
+        self.tally.total_files = self.tally.total_size = None

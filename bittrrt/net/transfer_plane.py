@@ -1,0 +1,51 @@
+"""What a transfer needs of a session's data plane: streams by number, and control messages. All sizes are bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from ..link.transfer_statistics import TransferStatistics
+from ..wire.spans import SpanSet
+from .streams import DataPlaneListener, StreamSink, StreamSource
+
+
+class TransferPlane(Protocol):
+    """The data plane of one session, as `DataPlane` is."""
+
+    def new_channel(self) -> int:
+        """A number for a channel that this end opens: odd ones are the client's, even ones the server's."""
+
+    def send_control(self, message: bytes) -> None:
+        """Send one message, in order and for certain."""
+
+    @property
+    def control_backlog(self) -> int:
+        """Bytes of control messages that have not arrived yet."""
+
+    def open_sending(
+        self,
+        channel: int,
+        source: StreamSource,
+        size: int,
+        *,
+        skip: SpanSet | None = None,
+        limit: float | None = None,
+        urgent: bool = False,
+    ) -> Deferred[None]:
+        """Send a stream, but for the bytes in `skip`; fires when all of it has arrived."""
+
+    def open_receiving(self, channel: int, sink: StreamSink, size: int, *, have: SpanSet | None = None) -> None:
+        """Take a stream, of which the bytes in `have` are there. Raises `ValueError` if too many are open."""
+
+    def close_stream(self, channel: int) -> None:
+        """Send or take no more of it."""
+
+    def statistics(self, channel: int) -> TransferStatistics:
+        """What a stream that is sent does right now."""
+
+
+OpenPlane = Callable[[DataPlaneListener], TransferPlane]
+"""Opens a session's data plane for whom it is to tell what comes."""
