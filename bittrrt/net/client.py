@@ -14,6 +14,7 @@ from ..wire.datagram import PortType
 from ..wire.messages import CloseReason
 from .clock import SYSTEM_CLOCK, Clock
 from .connection import CommConnection
+from .port import LinkPort
 from .port_manager import PortManager
 
 
@@ -42,6 +43,7 @@ class Client:
         listener: ClientListener | None = None,
         reactor: Any = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """Agree on keys with the client's X25519 `public_key`. Raises `KeyAgreementError` for one that is none."""
         self.config = as_settings(config)
@@ -51,7 +53,9 @@ class Client:
         self.opened_at = clock.monotonic()
         self.ce = CommEncryptor()
         self.ce.derive_shared_secret(public_key, salt=salt)
-        self.conn = CommConnection(self.config, port_manager, self.ce, listener=self, reactor=reactor, clock=clock)
+        self.conn = CommConnection(
+            self.config, port_manager, self.ce, listener=self, reactor=reactor, clock=clock, port_class=port_class
+        )
 
     def __repr__(self) -> str:
         return f"<Client {self.name or self.fingerprint} link {self.link_id[:8]}>"

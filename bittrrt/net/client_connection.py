@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -106,6 +107,7 @@ class ClientConnection:
         reactor: Any,
         stale_after: float,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """`settings.heartbeat` is the client's own; `stale_after`, in seconds, is the server's."""
         self.settings = settings
@@ -130,6 +132,7 @@ class ClientConnection:
         """Heartbeats begun."""
         self.ended = False
         self._reactor = reactor
+        self._port_class = port_class
         self._server = server
         self._sockets: list[LinkPort] = []
         self._rounds: dict[int, HeartbeatRound] = {}  # under way, by client_ms
@@ -147,16 +150,18 @@ class ClientConnection:
         interface = "::" if ":" in str(self._server[0]) else ""
         try:
             for handler in self.handlers.values():
-                socket = LinkPort(0, handler, interface, reactor=self._reactor)
+                socket = self._port_class(0, handler, interface, reactor=self._reactor)
                 socket.startListening()
                 self._sockets.append(socket)
-        except OSError as error:
+        except CannotListenError as error:
             self._stop()
-            raise LinkError(f"no UDP socket can be opened here: {error}") from None
+            raise LinkError(f"no UDP socket can be opened here: {error.socketError.strerror}") from None
         self._start_beating()
 
     def close(self, reason: CloseReason = CloseReason.GOODBYE) -> Deferred[Any]:
-        """Say goodbye and stop. Fires when the sockets are closed; the observer is not told."""
+        """Say goodbye and stop. Fires when the sockets are closed; the observer is not told of the end."""
+        if reason is CloseReason.REPLACED:
+            self._give_up_rounds()
         if not self.ended:
             for handler in self.handlers.values():
                 send_link_message(handler, Close(reason))
@@ -210,6 +215,8 @@ class ClientConnection:
 
     def beat(self) -> None:
         self._finish_late_rounds()
+        if self.ended:  # by the observer, who was told
+            return
         self.beats += 1
         self._begin_round(self.beats)
 
@@ -229,10 +236,7 @@ class ClientConnection:
 
     def heartbeat_answered(self, handler: ClientPortHandler, heartbeat: Heartbeat, round_trip: float) -> None:
         """See `ClientPortListener`."""
-        was_suspected = self._liveness.suspected
-        self._liveness.heard(self.clock.monotonic())
-        if was_suspected:
-            self.observer.session_revived(self)
+        self._heard(self.clock.monotonic())
         beat = self._rounds.get(heartbeat.client_ts3)
         if beat is None:
             return
@@ -246,16 +250,15 @@ class ClientConnection:
     def _finish_late_rounds(self) -> None:
         now = self.clock.monotonic()
         patience = self._patience()
-        while self._rounds:
+        while self._rounds and not self.ended:
             oldest = next(iter(self._rounds.values()))
-            if now - oldest.sent_at < patience and len(self._rounds) < MAX_ROUNDS:
+            if now < oldest.sent_at + patience and len(self._rounds) < MAX_ROUNDS:  # the sum for which the timer is set
                 break
             self._finish(oldest)
 
     def _finish(self, beat: HeartbeatRound) -> None:
         del self._rounds[beat.client_ms]
         replay = self.link.replay
-        self._direction.judge(replay.accepted, replay.missing)
         for port_type, handler in self.handlers.items():
             handler.forget_heartbeat(beat.client_ms)
             if port_type in beat.second:
@@ -264,7 +267,13 @@ class ClientConnection:
                 self._direction.missed(port_type, port_type in beat.first, replay.accepted)
                 if port_type not in beat.first:
                     handler.path.count_lost(1)
+        self._direction.judge(replay.accepted, replay.missing, settled=not self._rounds)
         self.observer.heartbeat_finished(self, beat)
+
+    def _give_up_rounds(self) -> None:
+        """No answer can come any more: what is under way is lost."""
+        while self._rounds and not self.ended:
+            self._finish(next(iter(self._rounds.values())))
 
     def _patience(self) -> float:
         """Two answers one after the other: twice what one may take."""
@@ -291,7 +300,7 @@ class ClientConnection:
             return
         heard = self.last_heard()
         if heard is not None and heard > self._liveness.last_heard:
-            self._liveness.heard(heard)
+            self._heard(heard)
         match self._liveness.timed_out(self.clock.monotonic()):
             case Verdict.PROBE:
                 self._begin_round(self.beats)
@@ -301,6 +310,12 @@ class ClientConnection:
             case Verdict.STALE:
                 self._end(LinkLost(f"nothing was heard from the server for {self._stale_after:.0f} s"))
         self._arm()
+
+    def _heard(self, at: float) -> None:
+        was_suspected = self._liveness.suspected
+        self._liveness.heard(at)
+        if was_suspected:
+            self.observer.session_revived(self)
 
     # --- what the ports hear ---
 
@@ -321,6 +336,7 @@ class ClientConnection:
     # --- the end ---
 
     def _end(self, why: LinkError) -> None:
+        self._give_up_rounds()
         if not self.ended:
             self._stop()
             self.observer.session_ended(self, why)

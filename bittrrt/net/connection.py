@@ -37,6 +37,11 @@ def send_link_message(handler: PortHandler, message: LinkMessage) -> bool:
     return handler.send(encode_message(message), LINK_MESSAGE_FLAGS, LINK_CHANNEL) is not None
 
 
+def shown_host(host: str) -> str:
+    """An address as its owner knows it: an IPv4 one that came to an IPv6 socket is an IPv4 one still (RFC 4291)."""
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
 def read_link_message(handler: PortHandler, opened: Opened) -> LinkMessage | None:
     """The message in an authentic datagram; None, counted by the handler, if it is none."""
     if opened.flags != LINK_MESSAGE_FLAGS or opened.channel != LINK_CHANNEL:
@@ -61,6 +66,7 @@ class CommConnection:
         listener: ConnectionListener | None = None,
         reactor: Any = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """Nothing is opened until `listen`."""
         self.config = as_settings(config)
@@ -69,6 +75,7 @@ class CommConnection:
         self.listener = listener
         self.clock = clock
         self._reactor = reactor
+        self._port_class = port_class
         self.link = Link(comm_encryptor) if comm_encryptor is not None else None
         self.ctrl_handler = CtrlHandler(self.config, comm_encryptor, link=self.link, listener=self, clock=clock)
         self.up_handler = UpHandler(self.config, comm_encryptor, link=self.link, listener=self, clock=clock)
@@ -91,7 +98,7 @@ class CommConnection:
                 if number is None:
                     self.stop_listening()
                     raise PortsExhausted("no three UDP ports are free in the server's ranges (--port-ranges)")
-                socket = LinkPort(number, handler, self.config.interface, reactor=self._reactor)
+                socket = self._port_class(number, handler, self.config.interface, reactor=self._reactor)
                 try:
                     socket.startListening()
                 except CannotListenError as error:
@@ -162,6 +169,7 @@ class CommConnection:
             return
         before = self._found.get(handler.port_type)
         self._found[handler.port_type] = after
-        send_link_message(handler, Observed(handler.port_type, str(after[0]), int(after[1])))
+        for any_handler in self.handlers:  # one of three gets through
+            send_link_message(any_handler, Observed(handler.port_type, shown_host(after[0]), int(after[1])))
         if before is not None and before != after and self.listener is not None:
             self.listener.connection_moved(handler.port_type, before, after)

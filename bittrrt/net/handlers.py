@@ -115,7 +115,7 @@ class PortHandler(DatagramProtocol, ABC):
         """
         if self.link is None:
             return
-        if self.peer.address is None:
+        if self.path.last_heard is None:  # nothing has come by `datagramReceived`: called by such a program
             self.peer = PeerAddress(addr)
         heartbeat = self._parse(payload)
         if heartbeat is None or heartbeat.echo == 0:

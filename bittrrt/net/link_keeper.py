@@ -7,8 +7,10 @@ open --> up --suspected, ended--> open again (while the old one goes on listenin
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from twisted.application.internet import backoffPolicy
@@ -16,7 +18,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..errors import LinkError, NotBittrRt
+from ..errors import KeyAgreementError, LinkError, NotBittrRt
 from ..files.identity import Identity
 from ..files.known_servers import KnownServer, key_changed_error
 from ..link.encryptor import CommEncryptor
@@ -25,8 +27,11 @@ from ..wire.datagram import PortType
 from ..wire.messages import CloseReason, Open, Welcome
 from .client_connection import ClientConnection, HeartbeatRound, SessionObserver
 from .clock import SYSTEM_CLOCK, Clock
+from .port import LinkPort
 from .rendezvous_client import rendezvous
 from .tls import ConnectionCreator
+
+_T = TypeVar("_T")
 
 MAX_BACKOFF: Final = 5.0  # seconds, and up to one more of jitter: a server that is back is found within ten
 
@@ -53,6 +58,7 @@ class SessionOpener:
         *,
         heartbeat: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         """`heartbeat` in milliseconds; None for the server's."""
         self.reactor = reactor
@@ -60,6 +66,7 @@ class SessionOpener:
         self.server = server
         self.clock = clock
         self._heartbeat = heartbeat
+        self._port_class = port_class
         self._creator = ConnectionCreator(identity)
 
     async def open(self, observer: SessionObserver, replaces: str = "") -> ClientConnection:
@@ -76,7 +83,10 @@ class SessionOpener:
         welcome = answer.message
         if not isinstance(welcome, Welcome):
             raise NotBittrRt(f"{self.server.host} gave an answer to another question")
-        encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter)
+        try:
+            encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter)
+        except KeyAgreementError as error:
+            raise NotBittrRt(f"{self.server.host} cannot agree on keys: {error}") from None
         heartbeat = welcome.heartbeat if self._heartbeat is None else self._heartbeat
         if heartbeat * 2 > welcome.stale_after:
             raise LinkError(
@@ -92,6 +102,7 @@ class SessionOpener:
             reactor=self.reactor,
             stale_after=welcome.stale_after / 1000,
             clock=self.clock,
+            port_class=self._port_class,
         )
         connection.start()
         return connection
@@ -112,11 +123,14 @@ class LinkKeeper:
 
     log = Logger()
 
-    def __init__(self, opener: SessionOpener, observer: KeeperObserver) -> None:
+    def __init__(
+        self, opener: SessionOpener, observer: KeeperObserver, jitter: Callable[[], float] = random.random
+    ) -> None:
+        """`jitter`, in seconds, is added to every delay, so that not all clients of a server come back at once."""
         self.connection: ClientConnection | None = None
         self._opener = opener
         self._observer = observer
-        self._delay = backoffPolicy(initialDelay=0.2, maxDelay=MAX_BACKOFF)
+        self._delay = backoffPolicy(initialDelay=0.2, maxDelay=MAX_BACKOFF, jitter=jitter)
         self._changed: Deferred[None] = Deferred()
         self._waiting: Deferred[Any] | None = None
         self._stopping = False
@@ -131,8 +145,14 @@ class LinkKeeper:
             before = self.connection
             if before is None or before.ended or before.suspected:
                 try:
-                    opened = await self._opener.open(self, before.link_id if before is not None else "")
+                    opened = await self._cancellable(
+                        Deferred.fromCoroutine(self._opener.open(self, before.link_id if before is not None else ""))
+                    )
+                except CancelledError:
+                    break
                 except LinkError as error:
+                    if self._stopping:
+                        break
                     if not error.retry or (first_try_counts and before is None):
                         await self.stop()
                         raise
@@ -140,9 +160,9 @@ class LinkKeeper:
                     await self._sleep(self._delay(failures))
                     failures += 1
                     continue
+                self.connection = opened
                 if before is not None:
                     await before.close(CloseReason.REPLACED)
-                self.connection = opened
                 if self._stopping:
                     break
                 self._observer.link_up(opened)
@@ -167,11 +187,14 @@ class LinkKeeper:
             await self.connection.close()
 
     async def _sleep(self, seconds: float) -> None:
-        self._waiting = deferLater(self._opener.reactor, seconds)
+        with suppress(CancelledError):
+            await self._cancellable(deferLater(self._opener.reactor, seconds))
+
+    async def _cancellable(self, waiting: Deferred[_T]) -> _T:
+        """What `waiting` gives. `stop` cancels it."""
+        self._waiting = waiting
         try:
-            await self._waiting
-        except CancelledError:
-            pass
+            return await waiting
         finally:
             self._waiting = None
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from twisted.internet import defer
 from twisted.internet import error as failures
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import NetstringReceiver
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -30,6 +32,7 @@ from ..errors import (
     ServerBusy,
     Unreachable,
 )
+from ..wire.endpoint import show_host_port
 from ..wire.messages import (
     MAX_MESSAGE,
     ClientMessage,
@@ -106,6 +109,11 @@ class RendezvousClient(NetstringReceiver):
         else:
             self._finish(Answer(message, self._exporter, self._tls().getPeer().host))
 
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._result = None
+        self._tls().abortConnection()
+
     def connectionLost(self, reason: Any = None) -> None:
         """Over; too early, if no answer came."""
         self._finish(reason)
@@ -133,19 +141,22 @@ async def rendezvous(
 ) -> Answer:
     """Say `make_message(exporter)` to the server at HOST:PORT and return what it answers.
 
-    Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is.
+    Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is; and
+    `CancelledError` when cancelled. The connection is closed then, as it always is.
     """
-    where = f"{host}:{port}"
-    result: Deferred[Answer] = Deferred()
-    endpoint = wrapClientTLS(creator, HostnameEndpoint(reactor, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT))
-    factory = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result))
-    factory.noisy = False
+    where = show_host_port(host, port)
+    result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
+    endpoint = HostnameEndpoint(reactor, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
+    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result))
+    factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
+    factory.noisy = inner.noisy = False
     try:
-        await endpoint.connect(factory)
-        result.addTimeout(ANSWER_TIME_LIMIT, reactor)
-        answer = await result
+        connection: Any = await endpoint.connect(factory)
+        answer = await result.addTimeout(ANSWER_TIME_LIMIT, reactor)
     except LinkError as error:
         raise type(error)(f"{where}: {error}") if isinstance(error, NotBittrRt) else error from None
+    except (CancelledError, failures.ConnectingCancelledError):
+        raise CancelledError from None
     except Exception as error:
         raise _explained(error, where) from None
     if isinstance(answer.message, Refused):
@@ -158,13 +169,13 @@ def _explained(error: Exception, where: str) -> LinkError:
     """The line for a person."""
     host = where.rpartition(":")[0]
     match error:
-        case failures.DNSLookupError():
+        case failures.DNSLookupError() | ValueError():  # ValueError: a name that DNS cannot have, such as one with a _
             return Unreachable(f"no address is known for the name {host}: check the spelling, or your DNS")
         case failures.ConnectionRefusedError():
             return Unreachable(
                 f"{where} refuses TCP connections: start the server there (twistd bittrrt), or check the port"
             )
-        case failures.TimeoutError() | CancelledError():
+        case failures.TimeoutError() | defer.TimeoutError():  # of the connection, of the answer
             return Unreachable(
                 f"{where} does not answer: check the address, and that the firewall there lets TCP port"
                 f" {where.rpartition(':')[2]} in"
@@ -175,4 +186,4 @@ def _explained(error: Exception, where: str) -> LinkError:
             )
         case failures.ConnectError() | OSError():
             return Unreachable(f"{where} cannot be reached: {error}")
-    return NotBittrRt(f"{where} does not speak BittrRt's TLS: check the port ({error})")
+    return NotBittrRt(f"{where} does not speak BittrRt's TLS: check the port")

@@ -28,10 +28,12 @@ from ..wire.invite import proof_holds
 from ..wire.messages import CloseReason, Join, Joined, Open, RefusalReason, Refused, Welcome
 from .client import Client
 from .clock import SYSTEM_CLOCK, Clock
+from .port import LinkPort
 from .port_manager import PortManager
 
-QUIET_HEARTBEATS: Final = 2.5
-"""A session that missed so many may be given up for a new one of the same key: its client was killed, most likely."""
+QUIET: Final = 0.55
+"""A session that was silent for this share of `stale_after` may be given up for a new one of the same key: its client
+was killed, most likely, since the slowest heartbeat that a client may have is half of it."""
 
 _REFUSALS: Final[dict[type[LinkError], RefusalReason]] = {
     InviteUsed: RefusalReason.INVITE_USED,
@@ -57,6 +59,7 @@ class Server:
         *,
         reactor: Any = None,
         clock: Clock = SYSTEM_CLOCK,
+        port_class: type[LinkPort] = LinkPort,
     ) -> None:
         self.settings = settings
         self.fingerprint = fingerprint
@@ -67,6 +70,7 @@ class Server:
         self.sessions: dict[str, Client] = {}
         self.refusals: Counter[RefusalReason] = Counter()
         self._reactor = reactor
+        self._port_class = port_class
         self._stale_at: list[tuple[float, str]] = []  # a heap of (time, link id); when it comes, it is looked at again
 
     def join(self, message: Join, fingerprint: str, exporter: bytes) -> Joined | Refused:
@@ -99,7 +103,7 @@ class Server:
         try:
             client = Client(
                 self.settings, self.port_manager, message.public_key, salt=exporter, fingerprint=fingerprint,
-                name=known.name, listener=self, reactor=self._reactor, clock=self.clock,
+                name=known.name, listener=self, reactor=self._reactor, clock=self.clock, port_class=self._port_class,
             )  # fmt: skip
             if before is None:
                 client.conn.listen()
@@ -184,7 +188,7 @@ class Server:
         if len(held) < self.settings.max_sessions_per_key:
             return True
         quietest = min(held, key=Client.last_heard)
-        if self.clock.monotonic() - quietest.last_heard() < QUIET_HEARTBEATS * self.settings.heartbeat_seconds:
+        if self.clock.monotonic() - quietest.last_heard() < QUIET * self.settings.stale_after_seconds:
             return False
         self.close_session(quietest, CloseReason.STALE)
         return True

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import InvalidVersion
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from zope.interface import implementer
@@ -61,10 +63,13 @@ def _select_protocol(_connection: SSL.Connection, offered: list[bytes]) -> Any:
 
 def peer_fingerprint(connection: SSL.Connection) -> str:
     """The fingerprint of the key that the other end has proved to hold. Raises `NotBittrRt` for another kind of key."""
-    certificate = connection.get_peer_certificate(as_cryptography=True)
-    if connection.get_alpn_proto_negotiated() != ALPN or certificate is None:
+    if connection.get_alpn_proto_negotiated() != ALPN:
         raise NotBittrRt("it does not speak this version of BittrRt's protocol")
-    key = certificate.public_key()
+    try:
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        key = certificate.public_key() if certificate is not None else None
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion):  # OpenSSL reads what cryptography does not
+        key = None
     if not isinstance(key, Ed25519PublicKey):
         raise NotBittrRt("its key is not of the kind that BittrRt uses")
     return fingerprint_of(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
