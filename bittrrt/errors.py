@@ -39,6 +39,18 @@ class MalformedSpans(Rejected):
     """Spans that are not ascending, disjoint pairs of 64-bit numbers."""
 
 
+class MalformedAcknowledgement(Rejected):
+    """Acknowledgement bytes that are not a whole frame, or whose channels and spans are not in order."""
+
+
+class AcknowledgedUnsent(Rejected):
+    """The peer acknowledges a sequence that was never sent: it lies, and the session is closed."""
+
+
+class CreditExceeded(Rejected):
+    """The peer sent more than it was given credit for, beyond the end of a channel, or on one that is not open."""
+
+
 class MalformedMessage(Rejected):
     """A netstring or its JSON that is not one of the messages expected."""
 

@@ -136,6 +136,39 @@ class SpanSet:
         firsts[begin:end] = [span[0] for span in kept]
         lasts[begin:end] = [span[1] for span in kept]
 
+    def gap_at(self, number: int) -> tuple[int, int]:
+        """The first run of numbers that are not in the set at or after `number`, as `(first, last)`.
+
+        Its `first` is over 2**64 - 1 if there is none; its `last` is 2**64 - 1 if no span follows.
+        """
+        at = bisect_left(self._lasts, number)
+        if at < len(self._lasts) and self._firsts[at] <= number:
+            number = self._lasts[at] + 1
+            at += 1
+        return number, self._firsts[at] - 1 if at < len(self._firsts) else MAX_NUMBER
+
+    def missing(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The parts of `first` to `last` that are not in the set, ascending."""
+        lasts = self._lasts
+        if not lasts or lasts[-1] < first:
+            return [(first, last)]
+        gaps: list[tuple[int, int]] = []
+        while first <= last:
+            gap_first, gap_last = self.gap_at(first)
+            if gap_first > last:
+                break
+            gaps.append((gap_first, min(gap_last, last)))
+            first = gap_last + 1
+        return gaps
+
+    def lowest_span(self) -> tuple[int, int]:
+        """The span with the lowest numbers. Raises `IndexError` of an empty set."""
+        return self._firsts[0], self._lasts[0]
+
+    def newest_spans(self, limit: int) -> list[tuple[int, int]]:
+        """At most `limit` spans, the highest first."""
+        return list(zip(self._firsts[: -limit - 1 : -1], self._lasts[: -limit - 1 : -1], strict=True))
+
     def forget_spans_below(self, number: int) -> None:
         """Take out every span that ends below `number`; one that reaches it stays whole."""
         while self._lasts and self._lasts[0] < number:
