@@ -1,0 +1,278 @@
+"""Congestion control by a model of the path: how fast it delivers, and how long a round trip takes without a queue.
+
+    STARTUP --- the rate grows no more, or a queue does ---> DRAIN --- it is gone ---> CRUISE <---> PROBE_ROUND_TRIP
+    doubles each round trip                                                            |    ^       every 10 s,
+                                                                                       UP-> DOWN    if needed
+
+The shape is that of BBR (draft-cardwell-iccrg-bbr-congestion-control). What is its own: random loss changes nothing; a
+bound on what may be in flight comes down only on loss that queueing explains, and grows back as long as there is none.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from random import Random
+from statistics import median
+from typing import Final
+
+from .congestion import INITIAL_DATAGRAMS, MIN_DATAGRAMS, Congestion, Sample
+from .overflow import Overflow
+from .pacer import MAX_QUANTUM, TICK
+from .round_trip import RoundTrip
+from .rounds import MaximumOfRounds, Round
+
+STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least that doubles the rate each round trip, by the draft's derivation
+SLOW_START_DATAGRAMS: Final = 3 * INITIAL_DATAGRAMS  # up to here the window doubles; so few give no rate to trust
+DRAIN_GAIN: Final = 0.35  # its inverse: the queue is gone in a round trip
+UP_GAIN: Final = 1.25
+LEAST_UP_GAIN: Final = 1.05
+UP_GAIN_GROWTH: Final = 1.02  # a probe, after one that a short queue did not bear
+DOWN_GAIN: Final = 0.75
+MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
+WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
+BANDWIDTH_ROUNDS: Final = 10  # rounds that a maximum counts; longer than a cycle, so that one probe is always in
+CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, so that two flows do not march in step
+WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows at once
+FULL_GROWTH: Final = 1.25  # a round in which the rate grew by less was one at the path's limit
+FULL_ROUNDS: Final = 3
+JITTER_ROUNDS: Final = 7  # whose median spread of round trips is the path's jitter
+LEAST_JITTER_ROUNDS: Final = 4
+STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
+QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
+MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed
+PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
+PROBE_ROUND_TRIP_GAIN: Final = 0.5
+
+
+class State(Enum):
+    """What the model is doing."""
+
+    STARTUP = "startup"
+    DRAIN = "drain"
+    UP = "probe bandwidth: up"
+    DOWN = "probe bandwidth: down"
+    CRUISE = "probe bandwidth: cruise"
+    PROBE_ROUND_TRIP = "probe round trip"
+
+
+PACING_GAINS: Final = {
+    State.STARTUP: STARTUP_GAIN,
+    State.DRAIN: DRAIN_GAIN,
+    State.DOWN: DOWN_GAIN,
+    State.CRUISE: MARGIN,
+    State.PROBE_ROUND_TRIP: MARGIN,
+}
+
+
+class Model(Congestion):
+    """One sender's model of its path."""
+
+    name = "model"
+
+    def __init__(self, now: float, *, round_trip: RoundTrip, random: Random) -> None:
+        """`round_trip`: the path's, as heartbeats know it before any data is sent."""
+        self._random = random
+        self._datagram_size = 0
+        self._now = now
+        self._round = Round()
+        self._rates = MaximumOfRounds(BANDWIDTH_ROUNDS)
+        self._excess = MaximumOfRounds(BANDWIDTH_ROUNDS)  # bytes acknowledged beyond the rate: how large clumps are
+        self._excess_since = now
+        self._excess_bytes = 0
+        self.minimum_round_trip = round_trip.minimum if round_trip.latest is not None else 0.0
+        """Seconds, the least of the last ten or so; 0 before the first."""
+        self._minimum_at = now
+        self._overflow = Overflow(random)
+        self._spreads: deque[float] = deque(maxlen=JITTER_ROUNDS)
+        self._spread = 0.0  # seconds between the quickest and the slowest round trip of a round: jitter
+        self.state = State.STARTUP
+        self._state_since = now
+        self._full_rate = 0.0
+        self._full_rounds = 0
+        self._startup_window = 0
+        self._drained_in = -1  # the round in which the last losses of startup are found
+        self._rate_before_up = 0.0
+        self._cruise_until = 0.0
+        self._up_gain = UP_GAIN
+        self._probe_until: float | None = None
+        self._quickest_probe = float("inf")
+        self.set_datagram_size(1200)
+        first = round_trip.smoothed if round_trip.latest is not None else TICK
+        self.pacing_rate = STARTUP_GAIN * self.window / first
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes a second that the path delivers, as far as is known; 0 before the first sample."""
+        return self._rates.value
+
+    @property
+    def product(self) -> float:
+        """Bytes that the path itself holds: bandwidth times minimum round trip."""
+        return self._rates.value * self.minimum_round_trip
+
+    @property
+    def bound(self) -> float:
+        """Bytes in flight beyond which the path's queue overflowed."""
+        return self._overflow.bound(self._now)
+
+    def set_datagram_size(self, size: int) -> None:
+        if not self._datagram_size:
+            self.window = INITIAL_DATAGRAMS * size
+        self._datagram_size = size
+        self.window = max(self.window, MIN_DATAGRAMS * size)
+
+    def update(self, sample: Sample) -> None:
+        self._now = sample.now
+        round_ended = self._round.add(sample)
+        rate = sample.rate
+        if rate and (rate >= self._rates.value or not sample.application_limited):
+            self._rates.add(rate, self._round.count)
+        self._learn_round_trip(sample)
+        if round_ended:
+            self._judge_losses(sample)
+            self._look_for_full_rate(sample)
+            self._spreads.append(max(self._round.slowest - self._round.quickest, 0.0))
+            self._spread = median(self._spreads)
+        self._learn_excess(sample)
+        self._move_on(sample)
+        if round_ended:
+            self._round.begin(sample.delivered)
+            self._rates.expire(self._round.count)
+            self._excess.expire(self._round.count)
+        self._decide(sample)
+
+    # --- what the path is like ---------------------------------------------------------------------------------------
+
+    def _learn_round_trip(self, sample: Sample) -> None:
+        measured = sample.round_trip
+        if measured and (not self.minimum_round_trip or measured <= self.minimum_round_trip):
+            self.minimum_round_trip = measured
+            self._minimum_at = sample.now
+
+    def _learn_excess(self, sample: Sample) -> None:
+        """How far acknowledgements run ahead of the rate when they come in clumps."""
+        expected = self._rates.value * (sample.now - self._excess_since)
+        if self._excess_bytes <= expected:
+            self._excess_bytes = 0
+            self._excess_since = sample.now
+            expected = 0.0
+        self._excess_bytes += sample.acknowledged
+        self._excess.add(min(self._excess_bytes - expected, self.product), self._round.count)
+
+    @property
+    def _queued(self) -> bool:
+        """Whether a queue stood for the whole of the round: more of it than jitter explains."""
+        quickest, minimum = self._round.quickest, self.minimum_round_trip
+        known = len(self._spreads) >= LEAST_JITTER_ROUNDS
+        return known and quickest > QUEUE * minimum and quickest - minimum > self._spread
+
+    def _judge_losses(self, sample: Sample) -> None:
+        seen, minimum, overflow = self._round, self.minimum_round_trip, self._overflow
+        size, now = self._datagram_size, sample.now
+        if overflow.happened(seen, now, minimum=minimum, queued=self._queued, datagram_size=size):
+            in_flight = sample.in_flight + seen.lost
+            if seen.count <= self._drained_in:  # sent in startup, and more than now
+                in_flight = max(in_flight, self._startup_window)
+            overflow.answer(in_flight, seen.slowest - minimum, now)
+            if self.state is State.UP:
+                self._enter(State.DOWN, now)
+        elif overflow.excess and not self._queued and self.state is not State.STARTUP:
+            self._up_gain = max(1 + (self._up_gain - 1) / 2, LEAST_UP_GAIN)  # a queue too short to probe so hard
+
+    def loss_was_false(self) -> None:
+        self._overflow.undo()
+
+    def persistent_trouble(self) -> None:
+        """Start again from half of what is known: the path may be another one now."""
+        if self._rates.value:
+            self._rates.restart(self._rates.value / 2, self._round.count)
+        self._full_rate = 0.0
+        self._full_rounds = 0
+        self._round.clear()
+        self._enter(State.STARTUP, self._now)
+
+    # --- what to do about it -----------------------------------------------------------------------------------------
+
+    def _look_for_full_rate(self, sample: Sample) -> None:
+        """Leave startup when the rate grows no more, or a queue grows instead of it."""
+        if self.state is not State.STARTUP or sample.application_limited:
+            return
+        if self._rates.value >= self._full_rate * FULL_GROWTH:
+            self._full_rate = self._rates.value
+            self._full_rounds = 0
+            return
+        self._full_rounds += 1
+        seen = self._round
+        queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
+        overflown = self._overflow.excess and seen.loss > STARTUP_LOSS
+        if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
+            self._startup_window, self._drained_in = self.window, seen.count + 3
+            self._enter(State.DRAIN, sample.now)
+
+    def _move_on(self, sample: Sample) -> None:
+        now, state = sample.now, self.state
+        elapsed = now - self._state_since
+        if state is State.DRAIN:
+            if sample.in_flight <= self.product:
+                self._enter(State.CRUISE, now)
+        elif state is State.UP:
+            filled = sample.in_flight >= self._up_gain * self.product
+            if elapsed > self.minimum_round_trip * (1 if filled else 3):
+                self._enter(State.DOWN, now)
+        elif state is State.DOWN:
+            if elapsed > self.minimum_round_trip or sample.in_flight <= self.product:
+                self._enter(State.CRUISE, now)
+        elif state is State.CRUISE:
+            if now >= self._cruise_until:
+                self._enter(State.UP, now)
+        elif state is State.PROBE_ROUND_TRIP:
+            self._probe_round_trip(sample)
+        if now - self._minimum_at > MINIMUM_LIFETIME and state not in (State.PROBE_ROUND_TRIP, State.STARTUP):
+            self._enter(State.PROBE_ROUND_TRIP, now)
+
+    def _probe_round_trip(self, sample: Sample) -> None:
+        """Send half of what the path holds for a while, so that the own queue is gone, and measure."""
+        if self._probe_until is None:
+            if sample.in_flight <= PROBE_ROUND_TRIP_GAIN * self.product + MIN_DATAGRAMS * self._datagram_size:
+                self._probe_until = sample.now + max(PROBE_ROUND_TRIP_TIME, self.minimum_round_trip)
+                self._quickest_probe = float("inf")
+            return
+        if sample.round_trip:
+            self._quickest_probe = min(self._quickest_probe, sample.round_trip)
+        if sample.now >= self._probe_until and self._quickest_probe < float("inf"):
+            self.minimum_round_trip = self._quickest_probe
+            self._minimum_at = sample.now
+            self._enter(State.CRUISE, sample.now)
+
+    def _enter(self, state: State, now: float) -> None:
+        self.state = state
+        self._state_since = now
+        if state is State.UP:
+            self._rate_before_up = self._rates.value
+            self._up_gain = min(self._up_gain * UP_GAIN_GROWTH, UP_GAIN)
+        elif state is State.PROBE_ROUND_TRIP:
+            self._probe_until = None
+        elif state is State.CRUISE:
+            found_more = self._rates.value >= self._rate_before_up * WORTH_PROBING > 0
+            rounds = 1.0 if found_more else self._random.uniform(*CRUISE_ROUNDS)
+            self._cruise_until = now + rounds * self.minimum_round_trip
+
+    def _decide(self, sample: Sample) -> None:
+        rate, least = self._rates.value, MIN_DATAGRAMS * self._datagram_size
+        if not rate or not self.minimum_round_trip:
+            self.window += sample.acknowledged
+            return
+        state = self.state
+        gain = self._up_gain if state is State.UP else PACING_GAINS[state]
+        self.pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
+        if state is State.PROBE_ROUND_TRIP:
+            target = PROBE_ROUND_TRIP_GAIN * self.product
+        else:
+            clump = 0.0 if state is State.STARTUP else self._excess.value
+            target = WINDOW_GAIN * self.product + clump + 3 * min(self.pacing_rate * TICK, MAX_QUANTUM)
+            if state is State.STARTUP:
+                doubled = min(self.window + sample.acknowledged, SLOW_START_DATAGRAMS * self._datagram_size)
+                late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
+                target = max(target + late, doubled)
+        self.window = int(max(min(target, max(self._overflow.bound(sample.now), 0.75 * self.product)), least))

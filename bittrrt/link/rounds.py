@@ -1,0 +1,80 @@
+"""Time counted in round trips: what is sent now and acknowledged later makes one round."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .congestion import Sample
+
+
+class MaximumOfRounds:
+    """The greatest value of the last rounds."""
+
+    __slots__ = ("_rounds", "_values")
+
+    def __init__(self, rounds: int) -> None:
+        self._rounds = rounds
+        self._values: deque[tuple[int, float]] = deque()  # of falling value
+
+    @property
+    def value(self) -> float:
+        return self._values[0][1] if self._values else 0.0
+
+    def add(self, value: float, now: int) -> None:
+        """`value` in the round `now`."""
+        values = self._values
+        while values and values[-1][1] <= value:
+            values.pop()
+        values.append((now, value))
+        self.expire(now)
+
+    def expire(self, now: int) -> None:
+        """Forget what is too old, but for the last value there is."""
+        values = self._values
+        while len(values) > 1 and values[0][0] <= now - self._rounds:
+            values.popleft()
+
+    def restart(self, value: float, now: int) -> None:
+        """Forget everything but this."""
+        self._values.clear()
+        self._values.append((now, value))
+
+
+class Round:
+    """What the acknowledgements of one round trip said; it begins anew when something sent after its start arrives."""
+
+    __slots__ = ("_ends_at", "acknowledged", "count", "lost", "quickest", "slowest")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Rounds so far."""
+        self._ends_at = 0  # `delivered` at its start: what was sent later ends it
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what it counted."""
+        self.acknowledged = 0
+        self.lost = 0
+        self.quickest = float("inf")  # seconds, the least round trip
+        self.slowest = 0.0
+
+    def add(self, sample: Sample) -> bool:
+        """Count `sample` in; True if the round ends with it."""
+        self.acknowledged += sample.acknowledged
+        self.lost += sample.lost
+        if sample.round_trip:
+            self.quickest = min(self.quickest, sample.round_trip)
+            self.slowest = max(self.slowest, sample.round_trip)
+        return 0 <= self._ends_at <= sample.delivered_before
+
+    def begin(self, delivered: int) -> None:
+        """The next round starts now."""
+        self.count += 1
+        self._ends_at = delivered
+        self.clear()
+
+    @property
+    def loss(self) -> float:
+        """The share of its bytes that were lost."""
+        total = self.acknowledged + self.lost
+        return self.lost / total if total else 0.0
