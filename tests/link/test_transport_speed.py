@@ -1,0 +1,63 @@
+"""The speeds that the transport is to reach, in simulated time. `bench/transport_simulation.py` prints more of them."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.link.profiles import Profile, Reached, TcpBbr, TcpCubic, fairness_of_two, share_beside_tcp, transfer
+
+LONG = Profile(100, 100, loss_percent=1)
+
+
+class SpeedTests(SynchronousTestCase):
+    def reaches(self, profile: Profile, megabytes: float, megabits: float, *, setup: float = 0.0) -> Reached:
+        reached = transfer(profile, megabytes, setup=setup)
+        self.assertTrue(reached.done, f"{profile}: {reached}")
+        self.assertGreater(reached.megabits, megabits, f"{profile}")
+        self.assertLess(reached.sent_per_delivered, 1.03 / (1 - profile.loss_percent / 100), f"{profile}")
+        return reached
+
+    def test_a_long_path_with_loss_is_filled(self) -> None:
+        self.reaches(LONG, 128, 85)
+
+    def test_a_short_transfer_with_its_set_up_is_fast_on_a_long_path(self) -> None:
+        self.reaches(LONG, 32, 60, setup=0.4)
+
+    def test_random_loss_of_5_percent_does_not_slow_it_down(self) -> None:
+        self.reaches(Profile(100, 100, loss_percent=5), 64, 70)
+
+    def test_a_satellite_path_is_filled(self) -> None:
+        self.reaches(Profile(20, 600, loss_percent=2), 32, 11, setup=3.0)
+
+    def test_jitter_and_reordering_are_not_taken_for_a_queue(self) -> None:
+        self.reaches(Profile(50, 20, loss_percent=5, jitter_ms=10, reordering_percent=2), 24, 40)
+
+    def test_a_fast_path_is_filled(self) -> None:
+        self.reaches(Profile(1000, 10), 100, 850)
+
+    def test_a_queue_that_is_too_short_to_probe_in_is_not_overrun(self) -> None:
+        self.reaches(Profile(100, 40, queue=0.1), 32, 80)
+
+    def test_heartbeats_pass_a_bulk_transfer_without_much_delay(self) -> None:
+        reached = self.reaches(Profile(100, 20), 64, 85)
+        self.assertLess(reached.heartbeat_p99, 2 * reached.idle_round_trip + 0.005)
+
+    def test_cubic_fills_a_clean_path(self) -> None:
+        self.assertGreater(transfer(Profile(50, 20), 16, congestion="cubic").megabits, 42)
+
+
+class FairnessTests(SynchronousTestCase):
+    def test_beside_tcp_cubic_it_takes_its_share(self) -> None:
+        for profile in (Profile(40, 40), Profile(20, 80)):
+            share = share_beside_tcp(profile, TcpCubic, seconds=30)
+            self.assertTrue(0.35 < share < 0.65, f"{profile}: {share}")
+
+    def test_beside_tcp_bbr_it_takes_its_share(self) -> None:
+        for profile in (Profile(30, 40), Profile(20, 80)):
+            share = share_beside_tcp(profile, TcpBbr, seconds=30)
+            self.assertTrue(0.35 < share < 0.65, f"{profile}: {share}")
+
+    def test_a_second_transfer_gets_as_much_as_the_first(self) -> None:
+        for profile in (Profile(20, 40), Profile(20, 80)):
+            index = fairness_of_two(profile)
+            self.assertGreater(index, 0.95, f"{profile}")
