@@ -231,7 +231,7 @@ class CommEncryptor:
         receive key is forgotten, after its grace.
         """
         if self._epoch_began is None:
-            self._epoch_began = sent_at
+            self._epoch_began = now  # what is sealed from now on is of this epoch for certain
         elif sent_at >= self._epoch_began and now - self._epoch_began >= EPOCH_LIFETIME:
             self._next_send_epoch()
             self._epoch_began = now
@@ -244,6 +244,7 @@ class CommEncryptor:
     def _next_send_epoch(self) -> None:
         self._send_epoch, self._send_key = self._send_chain.next_key()
         self._epoch_counter = self._counter
+        self._epoch_began = None
 
     def _peer_moved_on(self) -> None:
         """The first authentic datagram of the next epoch: that epoch is the current one now."""
