@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bittrrt.errors import ControlOverflow, PeerMisbehaved
 from bittrrt.link.link import Link
-from bittrrt.net.data_plane import INITIAL_CREDIT
 from bittrrt.net.handlers import PortHandler
+from bittrrt.net.streams import INITIAL_CREDIT
 from bittrrt.wire.acknowledgement import Acknowledgement, pack_acknowledgement
 from bittrrt.wire.datagram import ACKNOWLEDGEMENT_FLAGS, MESSAGE_FLAGS, STREAM_FLAGS, URGENT, PortType
 from bittrrt.wire.spans import SpanSet
