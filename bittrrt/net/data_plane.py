@@ -34,7 +34,7 @@ from .receiving import Receiving
 from .sending import Sending
 from .streams import DataPlaneListener, StreamSink, StreamSource
 
-WITHHELD_WAIT: Final = 0.02  # seconds until an address that has had its share, or a port that is full, is tried again
+WITHHELD_WAIT: Final = 0.02  # seconds until an address that has had its share is tried again
 QUIET: Final = 0.3  # seconds; a client that hears no data that it waits for may have moved without knowing it
 CLIENT_HEARTBEAT: Final = 1.0  # seconds, at most, while streams are open: it shows the server where the client is
 
@@ -286,6 +286,8 @@ class DataPlane:
 
     def _pump(self) -> None:
         """Send what is due, and arm the timer."""
+        if self._closed:
+            return
         now = self._clock.monotonic()
         self._receiving.acknowledge(now)
         bursts = self._sending.send_due(now)

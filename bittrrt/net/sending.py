@@ -74,7 +74,7 @@ class Sending:
         self._proofs = AddressProofs()
         self._prober = PathProber(link, self._sender, out)
         self.withheld = False
-        """Whether the last turn ended as a port was full, or an unproved address had had its share."""
+        """Whether the last turn ended as an address that has not proved itself had had its share."""
 
     # --- streams and messages ----------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class Sending:
         if room < burst.length + burst.datagrams * OVERHEAD:
             datagrams = int(room) // (burst.chunk_size + OVERHEAD)
             if not datagrams:
-                self.withheld = True
+                self.withheld = not handler.peer.validated
                 return False
             burst = burst._replace(length=min(burst.length, datagrams * burst.chunk_size), finished=False)
         try:
