@@ -269,8 +269,6 @@ class ClientConnection(DataPlaneOwner):
         del self._rounds[beat.client_ms]
         replay = self._link.replay
         judging = not self._data_flowed()
-        if not judging:
-            self._direction.pass_over(replay.missing)
         for port_type, handler in self.handlers.items():
             handler.forget_heartbeat(beat.client_ms)
             if port_type in beat.second:
@@ -282,17 +280,19 @@ class ClientConnection(DataPlaneOwner):
                     handler.path.count_lost(1)
         if judging:
             self._direction.judge(replay.accepted, replay.missing, settled=not self._rounds)
+        else:
+            self._direction.pass_over(replay.missing)
         self.observer.heartbeat_finished(self, beat)
-
-    def _give_up_rounds(self) -> None:
-        """No answer can come any more: what is under way is lost."""
-        while self._rounds and not self.ended:
-            self._finish(next(iter(self._rounds.values())))
 
     def _data_flowed(self) -> bool:
         """Whether data may have made gaps of its own since a heartbeat was judged last; then none is laid to them."""
         plane = self.data_plane
         return plane is not None and plane.flowed()
+
+    def _give_up_rounds(self) -> None:
+        """No answer can come any more: what is under way is lost."""
+        while self._rounds and not self.ended:
+            self._finish(next(iter(self._rounds.values())))
 
     def _patience(self) -> float:
         """Two answers one after the other: twice what one may take."""

@@ -168,7 +168,7 @@ class CommConnection(DataPlaneOwner):
 
     @property
     def reactor(self) -> Any:
-        return self._reactor
+        return self._sockets[0].reactor  # which they chose if none was given
 
     def _wanted_by(self) -> DataPlaneListener | None:
         return None if self.listener is None else self.listener.data_wanted()
