@@ -11,23 +11,18 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import statistics
-import sys
 import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from rig import running_server
-from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
+from rig import ServerProcess, Watcher, run, running_server
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import deferLater
 
-from bittrrt.errors import LinkError
 from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
 from bittrrt.net.link_keeper import SessionOpener
 from bittrrt.settings import Settings
 
-reactor: Any = global_reactor
 PAUSE = 0.01  # seconds from one exchange to the next
 GOAL_US = 100
 
@@ -36,13 +31,17 @@ class Echo(DatagramProtocol):
     """The plain server."""
 
     noisy = False
+    transport: Any
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self.transport.write(datagram, addr)  # type: ignore[union-attr, call-arg, arg-type]
+        self.transport.write(datagram, addr)
 
 
 def serve_echo(pipe: Connection) -> None:
     """Three plain echo ports in a process of their own."""
+    from twisted.internet import reactor as global_reactor
+
+    reactor: Any = global_reactor
     ports = [reactor.listenUDP(0, Echo(), interface="127.0.0.1") for _ in range(3)]
     pipe.send([port.getHost().port for port in ports])
     reactor.run()
@@ -52,6 +51,7 @@ class Asker(DatagramProtocol):
     """The plain client of one port."""
 
     noisy = False
+    transport: Any
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -60,32 +60,25 @@ class Asker(DatagramProtocol):
 
     def ask(self) -> None:
         self._sent_at = time.monotonic()
-        self.transport.write(b"client_ts3=1795367973568 echo=2" + bytes(48), ("127.0.0.1", self.port))  # type: ignore
+        self.transport.write(b"client_ts3=1795367973568 echo=2" + bytes(48), ("127.0.0.1", self.port))
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         self.round_trips.append(time.monotonic() - self._sent_at)
 
 
-class Listener:
-    """Takes the heartbeats' round trips."""
+class Listener(Watcher):
+    """Takes the heartbeats' round trips as well."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.round_trips: list[float] = []
-        self.incomplete = 0
 
     def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
+        super().heartbeat_finished(connection, beat)
         self.round_trips += beat.first.values()
-        self.incomplete += not beat.complete
-
-    def session_suspected(self, connection: ClientConnection) -> None: ...
-
-    def session_revived(self, connection: ClientConnection) -> None: ...
-
-    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
-        raise SystemExit(str(why))
 
 
-async def measure(server: Any, echo_ports: list[int], beats: int) -> None:
+async def measure(reactor: Any, server: ServerProcess, echo_ports: list[int], beats: int) -> None:
     """Take turns, then print."""
     listener = Listener()
     askers = [Asker(port) for port in echo_ports]
@@ -120,14 +113,7 @@ def main() -> None:
     echo = spawning.Process(target=serve_echo, args=(there,), daemon=True)
     echo.start()
     with running_server() as server:
-
-        def start() -> None:
-            finished = Deferred.fromCoroutine(measure(server, here.recv(), beats))
-            finished.addErrback(lambda failure: failure.printTraceback(sys.stderr))
-            finished.addBoth(lambda _: reactor.stop())
-
-        reactor.callWhenRunning(start)
-        reactor.run()
+        run(lambda reactor: measure(reactor, server, here.recv(), beats))
     echo.terminate()
 
 

@@ -10,46 +10,25 @@ that of an idle stretch as long, reactor and system calls included.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import socket
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from rig import ServerProcess, running_server
-from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
+from rig import ServerProcess, Watcher, run, running_server
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from bittrrt.errors import LinkError
-from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
+from bittrrt.net.client_connection import ClientConnection
 from bittrrt.net.link_keeper import SessionOpener
 from bittrrt.settings import Settings
 from bittrrt.wire.datagram import PortType
 
-reactor: Any = global_reactor
 HEARTBEAT_MS = 100
 BURST = 32  # datagrams between two breaths of the flood, so that the socket's buffer holds them
 GOAL_US = 10
-
-
-class Watcher:
-    """Counts the heartbeats."""
-
-    heartbeats = incomplete = 0
-
-    def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
-        self.heartbeats += 1
-        self.incomplete += not beat.complete
-
-    def session_suspected(self, connection: ClientConnection) -> None: ...
-
-    def session_revived(self, connection: ClientConnection) -> None: ...
-
-    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
-        raise SystemExit(str(why))
 
 
 def kinds(sent: list[bytes], received: list[bytes]) -> dict[str, Callable[[random.Random], bytes]]:
@@ -73,16 +52,16 @@ def flood(ports: list[int], make: Callable[[random.Random], bytes], count: int) 
             attacker.sendto(junk[i % len(junk)], ("127.0.0.1", ports[i % 3]))
             if i % BURST == 0:
                 time.sleep(0.0005)
+        took = time.monotonic() - began
         attacker.setblocking(False)
         answers = 0
-        try:
+        with contextlib.suppress(BlockingIOError):
             while attacker.recv(2048):
                 answers += 1
-        except BlockingIOError:
-            return time.monotonic() - began, answers
+    return took, answers
 
 
-async def measure(server: ServerProcess, datagrams: int) -> None:
+async def measure(reactor: Any, server: ServerProcess, datagrams: int) -> None:
     """Each kind of junk in turn."""
     watcher = Watcher()
     connection = await SessionOpener(reactor, Settings(), server.client, server.server, heartbeat=HEARTBEAT_MS).open(
@@ -110,14 +89,22 @@ def record(connection: ClientConnection) -> tuple[list[bytes], list[bytes]]:
     """What the session sends and receives from now on."""
     sent: list[bytes] = []
     received: list[bytes] = []
+
+    def watch(handler: Any) -> None:
+        transmit, hear = handler.transmit, handler.datagramReceived
+
+        def sending(datagram: bytes) -> Any:
+            sent.append(datagram)
+            return transmit(datagram)
+
+        def hearing(datagram: bytes, addr: Any) -> None:
+            received.append(datagram)
+            hear(datagram, addr)
+
+        handler.transmit, handler.datagramReceived = sending, hearing
+
     for handler in connection.handlers.values():
-
-        def watch(handler: Any = handler) -> None:
-            transmit, hear = handler.transmit, handler.datagramReceived
-            handler.transmit = lambda datagram: (sent.append(datagram), transmit(datagram))[1]
-            handler.datagramReceived = lambda datagram, addr: (received.append(datagram), hear(datagram, addr))[1]
-
-        watch()
+        watch(handler)
     return sent, received
 
 
@@ -126,14 +113,7 @@ def main() -> None:
     parser.add_argument("--datagrams", type=int, default=100_000)
     datagrams = parser.parse_args().datagrams
     with running_server() as server:
-
-        def start() -> None:
-            finished = Deferred.fromCoroutine(measure(server, datagrams))
-            finished.addErrback(lambda failure: failure.printTraceback(sys.stderr))
-            finished.addBoth(lambda _: reactor.stop())
-
-        reactor.callWhenRunning(start)
-        reactor.run()
+        run(lambda reactor: measure(reactor, server, datagrams))
 
 
 if __name__ == "__main__":

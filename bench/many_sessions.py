@@ -12,15 +12,13 @@ import argparse
 import gc
 import multiprocessing
 import os
-import sys
 import time
 from typing import Any
 
-from rig import ServerProcess, allow_many_files, running_server
+from rig import ServerProcess, Watcher, allow_many_files, run, running_server
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from bittrrt.errors import LinkError
 from bittrrt.link.quantiles import Quantiles
 from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
 from bittrrt.net.link_keeper import SessionOpener
@@ -32,28 +30,19 @@ CATCH_UP = 2.0  # seconds, after the collection
 GOALS = "goals at 5,000: under 50 % of a core, p99 under 10 ms, under 60 KB a session, nothing lost"
 
 
-class Crowd:
-    """Watches all sessions."""
+class Crowd(Watcher):
+    """Watches all sessions; counts while it is told to."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.round_trips = Quantiles()
-        self.heartbeats = self.incomplete = 0
-        self.ended: list[str] = []
         self.counting = False
 
     def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
         if self.counting:
-            self.heartbeats += 1
-            self.incomplete += not beat.complete
+            super().heartbeat_finished(connection, beat)
             for round_trip in beat.first.values():
                 self.round_trips.add(round_trip)
-
-    def session_suspected(self, connection: ClientConnection) -> None: ...
-
-    def session_revived(self, connection: ClientConnection) -> None: ...
-
-    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
-        self.ended.append(str(why))
 
 
 async def measure(reactor: Any, server: ServerProcess, sessions: int, seconds: float) -> None:
@@ -95,24 +84,14 @@ async def measure(reactor: Any, server: ServerProcess, sessions: int, seconds: f
         connection.close()
 
 
-def run(sessions: int, seconds: float) -> None:
+def run_size(sessions: int, seconds: float) -> None:
     """One size, in a process of its own: a reactor runs only once."""
-    from twisted.internet import reactor as global_reactor  # noqa: PLC0415  not before the fork
-
-    reactor: Any = global_reactor
     allow_many_files()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     options = ("--port-ranges", "10000-29999", "--max-sessions-per-key", "100000")
     with running_server(*options, pin=cores[0]) as server:
-
-        def start() -> None:
-            finished = Deferred.fromCoroutine(measure(reactor, server, sessions, seconds))
-            finished.addErrback(lambda failure: failure.printTraceback(sys.stderr))
-            finished.addBoth(lambda _: reactor.callLater(1, reactor.stop))
-
-        reactor.callWhenRunning(start)
-        reactor.run()
+        run(lambda reactor: measure(reactor, server, sessions, seconds))
 
 
 def main() -> None:
@@ -122,7 +101,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print("sessions  server  client  median ms    p99 ms    max ms   KB each  heartbeats  lost  files   open ms")
     for sessions in arguments.sessions.split(","):
-        process = multiprocessing.get_context("spawn").Process(target=run, args=(int(sessions), arguments.seconds))
+        process = multiprocessing.get_context("spawn").Process(target=run_size, args=(int(sessions), arguments.seconds))
         process.start()
         process.join()
     print(GOALS)

@@ -10,14 +10,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from bittrrt.errors import LinkError
 from bittrrt.files.authorized_clients import AuthorizedClients
 from bittrrt.files.home import Home
 from bittrrt.files.identity import Identity, load_or_create_identity
 from bittrrt.files.known_servers import KnownServer
+from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -73,6 +79,44 @@ def running_server(*options: str, pin: int | None = None) -> Iterator[ServerProc
         finally:
             process.terminate()
             process.wait(30)
+
+
+class Watcher:
+    """Counts the heartbeats of the sessions that it watches."""
+
+    def __init__(self) -> None:
+        self.heartbeats = 0
+        self.incomplete = 0
+        self.ended: list[str] = []
+
+    def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
+        """See `SessionObserver`, as for the rest."""
+        self.heartbeats += 1
+        self.incomplete += not beat.complete
+
+    def session_suspected(self, connection: ClientConnection) -> None: ...
+
+    def session_revived(self, connection: ClientConnection) -> None: ...
+
+    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
+        self.ended.append(str(why))
+
+
+def run(measure: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+    """Run `measure(reactor)`, and the reactor as long as that takes."""
+    from twisted.internet import reactor
+
+    failures: list[Failure] = []
+
+    def start() -> None:
+        finished = Deferred.fromCoroutine(measure(reactor))
+        finished.addErrback(failures.append)
+        finished.addBoth(lambda _: cast("Any", reactor).callLater(0.5, cast("Any", reactor).stop))
+
+    cast("Any", reactor).callWhenRunning(start)
+    cast("Any", reactor).run()
+    for failure in failures:
+        failure.raiseException()
 
 
 def free_tcp_port() -> int:

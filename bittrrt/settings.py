@@ -7,6 +7,7 @@ Times that people set are whole milliseconds; the properties give seconds, which
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from .errors import SettingsError
 
 DEFAULT_PORT: Final = 6711
 STALE_HEARTBEATS: Final = 6  # heartbeats of silence until a session is stale, unless `stale_after` is set
+
+_AT_NAME: Final = re.compile(r"(.*) - at `\$\.(\w+)`", re.DOTALL)  # what msgspec says of a value
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)  # and of a key
 
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
@@ -77,18 +81,22 @@ def settings_from_options(options: Mapping[str, Any], config_file: str | None = 
 
     Raises `SettingsError` for a file that cannot be read, a name that is no setting, or a value that does not fit.
     """
-    values: dict[str, Any] = {}
-    where = "the options"
-    if config_file:
-        where = config_file
-        try:
-            values = tomllib.loads(Path(config_file).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"cannot read the configuration file {config_file}: {error}") from None
-        values = {name.replace("-", "_"): value for name, value in values.items()}
-        _convert(values, where)  # so that an error names the file, not the options over it
-    values |= {name: value for name, value in options.items() if value is not None}
-    return _convert(values, "the options")
+    given = {name: value for name, value in options.items() if value is not None}
+    values = read_config_file(config_file) if config_file else {}
+    return _convert(values | given, "the options")
+
+
+def read_config_file(path: str) -> dict[str, Any]:
+    """The settings in a TOML file, by their names. Raises `SettingsError` if one of them cannot be used."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the configuration file {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"the configuration file {path} is no TOML: {error}") from None
+    values = {name.replace("-", "_"): value for name, value in values.items()}
+    _convert(values, path)  # so that an error names the file, not the options over it
+    return values
 
 
 def _path(_type: type, value: Any) -> Path:
@@ -100,6 +108,15 @@ def _convert(values: Mapping[str, Any], where: str) -> Settings:
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{where}: {error}") from None
+        raise SettingsError(f"{where}: {_in_plain_words(str(error))}") from None
     root = settings.root.expanduser() if settings.root is not None else None
     return msgspec.structs.replace(settings, home=settings.home.expanduser(), root=root)
+
+
+def _in_plain_words(error: str) -> str:
+    """What msgspec says of a value, with its name first and as people write it."""
+    if match := _UNKNOWN.fullmatch(error):
+        return f"there is no setting {match[1].replace('_', '-')}"
+    if match := _AT_NAME.fullmatch(error):
+        return f"{match[2].replace('_', '-')}: {match[1][:1].lower()}{match[1][1:]}"
+    return error

@@ -16,7 +16,7 @@ from ..files.identity import Identity, load_identity
 from ..files.known_servers import KnownServer, KnownServers
 from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.link_keeper import LinkKeeper, SessionOpener
-from ..settings import Settings, settings_from_options
+from ..settings import Settings, read_config_file, settings_from_options
 from .systemd import notify
 
 HOPELESS_RETRY: Final = 60.0  # seconds; what only a person can mend, a person may mend
@@ -28,12 +28,14 @@ class Options(usage.Options):
     synopsis = "[options] HOST[:PORT]"
     longdesc = "Keeps a link with a server up for good. Join the server first: bittrrt join LINK."
     optParameters = [
-        ["config", "c", None, "A TOML file with any of these options."],
+        ["config", "c", None, "A TOML file with any of these options, e.g. heartbeat = 1000."],
         ["home", None, None, "Directory of keys and servers. [default: $BITTRRT_HOME or ~/.bittrrt]"],
         ["heartbeat", None, None, "Milliseconds from one heartbeat to the next. [default: as the server says]"],
     ]
 
     settings: Settings
+    heartbeat: int | None
+    """Milliseconds; None for the server's."""
 
     def parseArgs(self, host: str) -> None:  # type: ignore[override]
         """The one argument."""
@@ -42,11 +44,13 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Check everything before anything is done. Ends the program with one line if it does not fit."""
         try:
-            self.settings = settings_from_options(
-                {"home": self["home"], "heartbeat": self["heartbeat"]}, self["config"]
-            )
+            named = {"home": self["home"], "heartbeat": self["heartbeat"]}
+            self.settings = settings_from_options(named, self["config"])
+            in_file = read_config_file(self["config"]) if self["config"] else {}
         except LinkError as error:
             raise SystemExit(f"bittrrt-client: {error}") from None
+        told = self["heartbeat"] is not None or "heartbeat" in in_file
+        self.heartbeat = self.settings.heartbeat if told else None
 
 
 def known_identity(home: Home) -> Identity:
@@ -67,8 +71,7 @@ def makeService(options: Options) -> IService:
     try:
         home = Home(settings.home)
         server = KnownServers(home).resolve(options["host"])
-        heartbeat = settings.heartbeat if options["heartbeat"] is not None else None
-        opener = SessionOpener(reactor, settings, known_identity(home), server, heartbeat=heartbeat)
+        opener = SessionOpener(reactor, settings, known_identity(home), server, heartbeat=options.heartbeat)
     except LinkError as error:
         raise SystemExit(f"bittrrt-client: {error}") from None
     return ClientService(opener)
@@ -93,7 +96,7 @@ class ClientService(Service):
         """Open the link."""
         super().startService()  # type: ignore[no-untyped-call]
         Deferred.fromCoroutine(self._keep()).addErrback(lambda f: self.log.failure("the link's keeper failed", f))
-        notify("READY=1")
+        self._opener.reactor.callWhenRunning(notify, "READY=1")  # only then does a signal end it in order
 
     async def stopService(self) -> None:
         """Say goodbye."""

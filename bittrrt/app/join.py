@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from twisted.internet.defer import Deferred
 
-from ..errors import InviteUsed, LinkError, ServerKeyChanged
+from ..errors import ClientRejected, InviteUsed, LinkError, ServerKeyChanged
 from ..files.authorized_clients import valid_name
 from ..files.identity import Identity
 from ..files.known_servers import KnownServer, KnownServers, key_changed_error
@@ -51,17 +51,21 @@ async def join(reactor: Any, settings: Settings, identity: Identity, known: Know
         KnownServer(link.host, link.port, link.fingerprint, 0),
         heartbeat=CHECK_HEARTBEAT,
     )
+    used: InviteUsed | None = None
     try:
         answer = await rendezvous(reactor, ConnectionCreator(identity), link.host, link.port, check_key, message)
         name = answer.message.name if isinstance(answer.message, Joined) else ""
-    except InviteUsed:
+    except InviteUsed as error:
         if pinned is not None:
             raise
-        name = ""  # by us, maybe, if we were ended before we could pin: then a session opens
+        used, name = error, ""  # by us, maybe, if we were ended before we could pin: then a session opens
     if name:
         known.pin(link.host, link.port, link.fingerprint)
         click.echo(f"Joined {where}, which calls this client {name}. Trying its UDP ports ...")
-    troubles, round_trip = await _try_ports(opener)
+    try:
+        troubles, round_trip = await _try_ports(opener)
+    except ClientRejected as error:
+        raise used or error from None
     if not name:
         known.pin(link.host, link.port, link.fingerprint)
     for line in troubles:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ..errors import LinkError
 from ..link.quantiles import Quantiles
@@ -44,15 +45,21 @@ class Ping:
         self._keeper = LinkKeeper(opener, self)
         self._finished: Deferred[None] = Deferred()
         self._live: Live | None = None
+        self._writable = True
         self._state = "connecting"
         self._connection: ClientConnection | None = None
         self._last_reports: dict[PortType, PortReport] = {}
         self.tallies = {port_type: PortTally() for port_type in PortType}
+        self._told: list[str] = []
         self.heartbeats = 0
         """Heartbeats that are finished, for better or worse."""
 
     async def run(self, reactor: Any) -> int:
-        """Ping until the count is reached or Ctrl-C; the exit status. Raises `LinkError` if no session opens."""
+        """Ping until the count is reached or Ctrl-C; the exit status.
+
+        Raises `LinkError` if no session opens, or if none can be opened any more, and `OSError` once nobody takes the
+        output.
+        """
         reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
         keeping = Deferred.fromCoroutine(self._keeper.run(first_try_counts=True))
         keeping.addCallbacks(lambda _: self._finish(), self._fail)
@@ -60,7 +67,7 @@ class Ping:
             await self._finished
         finally:
             self._show_end()
-        await self._keeper.stop()
+            await self._keeper.stop()
         return 0 if all(tally.complete for tally in self.tallies.values()) else 1
 
     def _interrupted(self) -> Deferred[None] | None:
@@ -110,10 +117,18 @@ class Ping:
         if self._json:
             self._print_json(self._as_dict(beat))
         elif self._live is None:
-            self._out.write(self._as_line(beat) + "\n")
-            self._out.flush()
+            self._write(self._as_line(beat) + "\n")
+            self._tell_troubles(connection)
         if self._count is not None and self.heartbeats >= self._count:
             self._finish()
+
+    def _tell_troubles(self, connection: ClientConnection) -> None:
+        """Each once, when it shows first."""
+        troubles = port_troubles(connection)
+        for line in troubles:
+            if line not in self._told:
+                sys.stderr.write(f"{line}\n")
+        self._told = troubles
 
     def session_suspected(self, connection: ClientConnection) -> None:
         """See `SessionObserver`."""
@@ -180,14 +195,16 @@ class Ping:
         """The server's clock, by the port that knows it best, and where the server sees us."""
         reports = self._last_reports.values()
         offset = min((r.path.offset for r in reports if r.path.offset), key=lambda o: o.error_ms, default=None)
-        seen = ", ".join(f"{t.value} {r.seen_as}" for t, r in self._last_reports.items() if r.seen_as)
+        seen = [(t.value, *r.seen_as.rpartition(":")[::2]) for t, r in self._last_reports.items() if r.seen_as]
         lines = []
         if offset is not None:
             lines.append(
                 f"the server's clock is {offset.offset_ms:+.1f} ms from ours, give or take {offset.error_ms:.1f}"
             )
-        if seen:
-            lines.append(f"the server sees us at {seen}")
+        hosts = {host for _, host, _ in seen}
+        for host in sorted(hosts):
+            numbers = ", ".join([f"{name} {number}" for name, at, number in seen if at == host])
+            lines.append(f"the server sees us at {host}, {numbers}")
         return lines
 
     def _loss(self, port_type: PortType) -> float:
@@ -200,11 +217,22 @@ class Ping:
             if self.heartbeats:
                 self._print_json(self._summary())
         elif self.heartbeats:
-            self._console.print(self._table())
+            with self._console.capture() as table:
+                self._console.print(self._table(), soft_wrap=True)
+            self._write(table.get())
 
     def _print_json(self, value: dict[str, Any]) -> None:
-        self._out.write(msgspec.json.encode(value).decode() + "\n")
-        self._out.flush()
+        self._write(msgspec.json.encode(value).decode() + "\n")
+
+    def _write(self, text: str) -> None:
+        if not self._writable:
+            return
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except OSError:
+            self._writable = False
+            self._fail(Failure())  # type: ignore[no-untyped-call]
 
     def _as_dict(self, beat: HeartbeatRound) -> dict[str, Any]:
         """One heartbeat. Times in milliseconds; null where no answer came."""
@@ -258,7 +286,10 @@ class Ping:
 
 
 def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:.2f}"
+    """At most seven characters, up to a day, so that a table has room in 80 columns."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.2f}" if seconds < 1 else f"{seconds * 1000:.0f}"
 
 
 def _round(seconds: float | None) -> float | None:

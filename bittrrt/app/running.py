@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -73,4 +75,9 @@ def run_command(command: Callable[[Any], Coroutine[Any, Any, int]]) -> None:
         status = CommandRun(reactor).run(command)
     except LinkError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # as of `| head`: click ends the program without a word
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered would fail again
+        raise click.ClickException(f"cannot write the output: {error.strerror or error}") from None
     raise SystemExit(status)

@@ -60,6 +60,12 @@ class ServerService(Service):
         for problem in self.server.authorized.problems():
             self.log.warn("{problem}", problem=problem)
         self._start_sweeping()
+        self._reactor.callWhenRunning(self._ready)
+
+    def _ready(self) -> None:
+        """Only now does a signal end the service in order."""
+        if not self.running:
+            return
         self.log.info(
             "BittrRt serves on {interface} port {port}, sessions on UDP {ranges}; its key is {fingerprint}",
             interface=self.settings.interface,

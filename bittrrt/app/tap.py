@@ -13,12 +13,14 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from ..errors import LinkError
+from ..errors import LinkError, SettingsError
 from ..files.home import Home
 from ..files.identity import load_or_create_identity
 from ..files.root import Root
 from ..net.port_manager import parse_port_ranges
 from ..settings import Settings, settings_from_options
+from ..wire.datagram import PortType
+from ..wire.endpoint import parse_host_port
 from .invitation import ServerEndpoint, make_invitation, remember_endpoint
 from .server_service import ServerService, cannot_listen
 
@@ -52,11 +54,27 @@ class Options(usage.Options):
         named = {name.replace("-", "_"): value for name, value in self.items() if name != "config"}
         try:
             self.settings = settings_from_options(named, self["config"])
-            parse_port_ranges(self.settings.port_ranges)
-            if self.settings.root is not None:
-                Root(self.settings.root).close()
+            check(self.settings)
         except LinkError as error:
             raise SystemExit(f"bittrrt: {error}") from None
+
+
+def check(settings: Settings) -> None:
+    """Refuse what fits its type and still makes no server. Raises `SettingsError`."""
+    if parse_port_ranges(settings.port_ranges).count() < len(PortType):
+        raise SettingsError(f"port-ranges: {settings.port_ranges} is fewer than the three ports of one session")
+    try:
+        if settings.advertise:
+            parse_host_port(settings.advertise)
+    except SettingsError as error:
+        raise SettingsError(f"advertise: {error}") from None
+    if settings.root is not None:
+        Root(settings.root).close()
+    if settings.stale_after is not None and settings.stale_after < 2 * settings.heartbeat:
+        raise SettingsError(
+            f"stale-after: {settings.stale_after} ms is less than two heartbeats of {settings.heartbeat} ms: one"
+            " that is lost would end the session"
+        )
 
 
 def makeService(options: Options) -> IService:

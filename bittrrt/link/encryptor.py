@@ -173,13 +173,15 @@ class CommEncryptor:
         nonce stands beside what it sealed, so that nothing is copied twice. Raises `ValueError` as `encrypt` does.
         """
         count = -(-len(payload) // chunk_size) or 1
-        pack_header(flags, channel, sequence + count - 1, offset + len(payload))  # one check for all
+        pack_header(flags, channel, sequence, offset)  # these two are the check for all between them
+        pack_header(flags, channel, sequence + count - 1, offset + len(payload))
         if self._send_key is None:
             raise KeyAgreementError("derive_shared_secret was not called yet")
         if self._counter - self._epoch_counter + count > EPOCH_DATAGRAMS:
             self._next_send_epoch()
         word = flags << 24 | channel
         encrypt, pack, epoch, counter = self._send_key.encrypt, pack_numbers, self._send_epoch, self._counter
+        self._counter = counter + count  # first: a nonce is never used again, whatever happens here
         sealed: list[bytes] = []
         for at in range(0, len(payload) or 1, chunk_size):
             nonce = epoch + counter.to_bytes(8, "big")
@@ -187,7 +189,6 @@ class CommEncryptor:
             sealed.append(nonce)
             sealed.append(encrypt(nonce, pack(word, sequence, offset + at) + payload[at : at + chunk_size], b""))
             sequence += 1
-        self._counter = counter
         return sealed
 
     def decrypt(self, encrypted_data: bytes, associated_data: bytes = b"") -> tuple[int, int, int, int, bytes]:
@@ -231,7 +232,7 @@ class CommEncryptor:
         receive key is forgotten, after its grace.
         """
         if self._epoch_began is None:
-            self._epoch_began = sent_at
+            self._epoch_began = now  # what is sealed from now on is of this epoch for certain
         elif sent_at >= self._epoch_began and now - self._epoch_began >= EPOCH_LIFETIME:
             self._next_send_epoch()
             self._epoch_began = now
@@ -244,6 +245,7 @@ class CommEncryptor:
     def _next_send_epoch(self) -> None:
         self._send_epoch, self._send_key = self._send_chain.next_key()
         self._epoch_counter = self._counter
+        self._epoch_began = None
 
     def _peer_moved_on(self) -> None:
         """The first authentic datagram of the next epoch: that epoch is the current one now."""

@@ -35,6 +35,7 @@ class _Awaited:
         self._sent: dict[int, tuple[int, float]] = {}
 
     def put(self, client_ts3: int, mark: int, now: float) -> None:
+        self._sent.pop(client_ts3, None)  # one that is sent again is the newest
         self._sent[client_ts3] = mark, now
         if len(self._sent) > MAX_AWAITED:
             del self._sent[next(iter(self._sent))]
@@ -79,8 +80,9 @@ class ClientCountdown:
 
         One that is awaited and has `echo=1` is to be returned as it is.
         """
-        awaited = self._first if heartbeat.echo == 1 else self._second
-        return awaited.take(heartbeat.client_ts3, 0, now)
+        if heartbeat.echo == 1:
+            return self._first.take(heartbeat.client_ts3, 0, now)
+        return self._second.take(heartbeat.client_ts3, 0, now) if heartbeat.echo == 0 else None
 
     def returned(self, client_ts3: int, sent_at: float) -> None:
         """The first answer was sent back: await the second."""

@@ -183,7 +183,7 @@ class InFlight:
         bursts = self._bursts
         while burst is not None and burst.first < newest_acknowledged and burst.at <= sent_before:
             bits = burst.outstanding
-            if burst.last > newest_acknowledged:
+            if burst.last >= newest_acknowledged:
                 bits &= (1 << (newest_acknowledged - burst.first)) - 1
             if bits:
                 burst.outstanding ^= bits

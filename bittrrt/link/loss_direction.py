@@ -16,6 +16,7 @@ from ..wire.datagram import PortType
 from .path import LOSS_WINDOW
 
 MAX_PENDING: Final = 64
+FEWEST_ANSWERED: Final = 10  # one in ten: below, the share lost on the way back is not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +58,23 @@ class LossDirection:
         """An answer did not come: the first, or only the second. `accepted` datagrams of the peer have come so far."""
         self._pending.append((port, first_answer_came, accepted))
 
-    def judge(self, accepted: int, missing: int) -> None:
-        """Judge what can be judged, now that `accepted` datagrams have come and `missing` ones before them have not."""
+    def judge(self, accepted: int, missing: int, *, settled: bool) -> None:
+        """Judge what can be judged, now that `accepted` datagrams have come and `missing` ones before them have not.
+
+        `settled` says that every heartbeat begun was told as completed or missed: gaps that are left over then cost
+        none, and explain none that is missed later.
+        """
         ready = [miss for miss in self._pending if miss[2] < accepted]
-        gaps = max(missing - self._explained, 0)
-        if not ready:
-            if not self._pending:
-                self._explained = missing  # gaps that cost no heartbeat explain none that is missed later
-            return
-        for _ in ready:
-            self._pending.popleft()
-        back = min(gaps / len(ready), 1.0)
-        self._explained = missing if not self._pending else self._explained + min(gaps, len(ready))
-        for port, first_answer_came, _ in ready:
-            came = float(first_answer_came)
-            self._outcomes[port].append(_Outcome(1 + came, 1 - back, came + back, back))
+        if ready:
+            gaps = max(missing - self._explained, 0)
+            back = min(gaps / len(ready), 1.0)
+            self._explained += min(gaps, len(ready))
+            for port, first_answer_came, _ in ready:
+                self._pending.popleft()
+                came = float(first_answer_came)
+                self._outcomes[port].append(_Outcome(1 + came, 1 - back, came + back, back))
+        if settled and not self._pending:
+            self._explained = missing
 
     def pass_over(self, missing: int) -> None:
         """Data has gaps of its own: what was missed meanwhile is not judged, and `missing` explains nothing later."""
@@ -83,7 +86,10 @@ class LossDirection:
         outcomes = self._outcomes[port]
         sent = sum(outcome.sent for outcome in outcomes)
         answered = sum(outcome.answered for outcome in outcomes)
+        enough = (
+            answered * FEWEST_ANSWERED >= sent
+        )  # of what hardly ever arrives there, nothing is known of the way back
         return DirectionReport(
             to_peer=sum(outcome.lost_to_peer for outcome in outcomes) / sent if sent else 0.0,
-            from_peer=sum(outcome.lost_from_peer for outcome in outcomes) / answered if answered else 0.0,
+            from_peer=sum(outcome.lost_from_peer for outcome in outcomes) / answered if answered and enough else 0.0,
         )

@@ -90,6 +90,8 @@ class Model(Congestion):
         self._state_since = now
         self._full_rate = 0.0
         self._full_rounds = 0
+        self._startup_window = 0
+        self._drained_in = -1  # the round in which the last losses of startup are found
         self._rate_before_up = 0.0
         self._cruise_until = 0.0
         self._up_gain = UP_GAIN
@@ -169,7 +171,10 @@ class Model(Congestion):
         seen, minimum, overflow = self._round, self.minimum_round_trip, self._overflow
         size, now = self._datagram_size, sample.now
         if overflow.happened(seen, now, minimum=minimum, queued=self._queued, datagram_size=size):
-            overflow.answer(sample.in_flight + seen.lost, seen.slowest - minimum, now)
+            in_flight = sample.in_flight + seen.lost
+            if seen.count <= self._drained_in:  # sent in startup, and more than now
+                in_flight = max(in_flight, self._startup_window)
+            overflow.answer(in_flight, seen.slowest - minimum, now)
             if self.state is State.UP:
                 self._enter(State.DOWN, now)
         elif overflow.excess and not self._queued and self.state is not State.STARTUP:
@@ -202,6 +207,7 @@ class Model(Congestion):
         queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
         overflown = self._overflow.excess and seen.loss > STARTUP_LOSS
         if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
+            self._startup_window, self._drained_in = self.window, seen.count + 3
             self._enter(State.DRAIN, sample.now)
 
     def _move_on(self, sample: Sample) -> None:

@@ -119,7 +119,9 @@ class Overflow:
         if self.contended:
             stand = self._random.random() < STAND_CONTENDED
         elif top is not None:
-            stand = since < SOON * self._time_to(top) or self._random.random() < STAND
+            twice = self._before is not None and self._before[0] is not None  # startup overflows for its own reasons
+            soon = twice and since < SOON * self._time_to(top)
+            stand = soon or self._random.random() < STAND
         else:
             stand = False
         if stand:

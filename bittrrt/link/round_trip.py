@@ -6,7 +6,7 @@ from typing import Final
 
 GRANULARITY: Final = 0.001  # RFC 9002 section 6.1.2: kGranularity, what a timer can tell apart
 INITIAL_ROUND_TRIP: Final = 0.333  # RFC 9002 section 6.2.2: kInitialRtt
-MINIMUM_LIFETIME: Final = 600.0  # a path that changed shows itself in the minimum after ten minutes at the latest
+MINIMUM_LIFETIME: Final = 300.0  # a path that changed shows itself in the minimum after twice that at the latest
 
 
 class RoundTrip:

@@ -168,7 +168,9 @@ class ClientConnection(DataPlaneOwner):
         self._start_beating()
 
     def close(self, reason: CloseReason = CloseReason.GOODBYE) -> Deferred[Any]:
-        """Say goodbye and stop. Fires when the sockets are closed; the observer is not told."""
+        """Say goodbye and stop. Fires when the sockets are closed; the observer is not told of the end."""
+        if reason is CloseReason.REPLACED:
+            self._give_up_rounds()
         if not self.ended:
             for handler in self.handlers.values():
                 send_link_message(handler, Close(reason))
@@ -243,10 +245,7 @@ class ClientConnection(DataPlaneOwner):
 
     def heartbeat_answered(self, handler: ClientPortHandler, heartbeat: Heartbeat, round_trip: float) -> None:
         """See `ClientPortListener`."""
-        was_suspected = self._liveness.suspected
-        self._liveness.heard(self.clock.monotonic())
-        if was_suspected:
-            self.observer.session_revived(self)
+        self._heard(self.clock.monotonic())
         beat = self._rounds.get(heartbeat.client_ts3)
         if beat is None:
             return
@@ -270,10 +269,6 @@ class ClientConnection(DataPlaneOwner):
         del self._rounds[beat.client_ms]
         replay = self._link.replay
         judging = not self._data_flowed()
-        if judging:
-            self._direction.judge(replay.accepted, replay.missing)
-        else:
-            self._direction.pass_over(replay.missing)
         for port_type, handler in self.handlers.items():
             handler.forget_heartbeat(beat.client_ms)
             if port_type in beat.second:
@@ -283,12 +278,21 @@ class ClientConnection(DataPlaneOwner):
                     self._direction.missed(port_type, port_type in beat.first, replay.accepted)
                 if port_type not in beat.first:
                     handler.path.count_lost(1)
+        if judging:
+            self._direction.judge(replay.accepted, replay.missing, settled=not self._rounds)
+        else:
+            self._direction.pass_over(replay.missing)
         self.observer.heartbeat_finished(self, beat)
 
     def _data_flowed(self) -> bool:
         """Whether data may have made gaps of its own since a heartbeat was judged last; then none is laid to them."""
         plane = self.data_plane
         return plane is not None and plane.flowed()
+
+    def _give_up_rounds(self) -> None:
+        """No answer can come any more: what is under way is lost."""
+        while self._rounds and not self.ended:
+            self._finish(next(iter(self._rounds.values())))
 
     def _patience(self) -> float:
         """Two answers one after the other: twice what one may take."""
@@ -315,7 +319,7 @@ class ClientConnection(DataPlaneOwner):
             return
         heard = self.last_heard()
         if heard is not None and heard > self._liveness.last_heard:
-            self._liveness.heard(heard)
+            self._heard(heard)
         match self._liveness.timed_out(self.clock.monotonic()):
             case Verdict.PROBE:
                 self._begin_round(self.beats)
@@ -325,6 +329,12 @@ class ClientConnection(DataPlaneOwner):
             case Verdict.STALE:
                 self._end(LinkLost(f"nothing was heard from the server for {self._stale_after:.0f} s"))
         self._arm()
+
+    def _heard(self, at: float) -> None:
+        was_suspected = self._liveness.suspected
+        self._liveness.heard(at)
+        if was_suspected:
+            self.observer.session_revived(self)
 
     # --- what the ports hear ---
 
@@ -363,6 +373,7 @@ class ClientConnection(DataPlaneOwner):
     # --- the end ---
 
     def _end(self, why: LinkError) -> None:
+        self._give_up_rounds()
         if not self.ended:
             self._stop()
             self.observer.session_ended(self, why)

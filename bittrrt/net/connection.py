@@ -45,6 +45,11 @@ def send_link_message(handler: PortHandler, message: LinkMessage) -> bool:
     return handler.send(encode_message(message), LINK_MESSAGE_FLAGS, LINK_CHANNEL) is not None
 
 
+def shown_host(host: str) -> str:
+    """An address as its owner knows it: an IPv4 one that came to an IPv6 socket is an IPv4 one still (RFC 4291)."""
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
 def read_link_message(handler: PortHandler, opened: Opened) -> LinkMessage | None:
     """The message in an authentic datagram; None, counted by the handler, if it is none."""
     if opened.flags != LINK_MESSAGE_FLAGS or opened.channel != LINK_CHANNEL:
@@ -163,7 +168,7 @@ class CommConnection(DataPlaneOwner):
 
     @property
     def reactor(self) -> Any:
-        return self._reactor
+        return self._sockets[0].reactor  # which they chose if none was given
 
     def _wanted_by(self) -> DataPlaneListener | None:
         return None if self.listener is None else self.listener.data_wanted()
@@ -190,6 +195,7 @@ class CommConnection(DataPlaneOwner):
             return
         before = self._found.get(handler.port_type)
         self._found[handler.port_type] = after
-        send_link_message(handler, Observed(handler.port_type, str(after[0]), int(after[1])))
+        for any_handler in self.handlers:  # one of three gets through
+            send_link_message(any_handler, Observed(handler.port_type, shown_host(after[0]), int(after[1])))
         if before is not None and before != after and self.listener is not None:
             self.listener.connection_moved(handler.port_type, before, after)

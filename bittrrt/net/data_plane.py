@@ -13,54 +13,30 @@ timer is armed. A client's data leaves by Up and a server's by Dn; acknowledgeme
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ..errors import PeerMisbehaved, Rejected, SourceChanged
-from ..link.congestion import Congestion
-from ..link.cubic import Cubic
+from ..errors import PeerMisbehaved, Rejected
 from ..link.link import Link
-from ..link.model import Model
 from ..link.pacer import TICK
-from ..link.path_mtu import PathMtu
-from ..link.receiver import WINDOW, Receiver
-from ..link.round_trip import RoundTrip
-from ..link.sender import BURSTS_A_TURN, Burst, Sender
+from ..link.receiver import WINDOW
+from ..link.sender import BURSTS_A_TURN
 from ..link.transfer_statistics import TransferStatistics
-from ..wire.acknowledgement import Acknowledgement, pack_acknowledgement, parse_acknowledgement_untrusted
-from ..wire.datagram import (
-    ACKNOWLEDGEMENT_FLAGS,
-    BINARY,
-    DATA,
-    FLOW_CONTROL,
-    LINK_CHANNEL,
-    MESSAGE_FLAGS,
-    OVERHEAD,
-    STREAM_FLAGS,
-    UNLOSSY,
-    URGENT,
-    PortType,
-    Run,
-)
+from ..wire.acknowledgement import parse_acknowledgement_untrusted
+from ..wire.datagram import BINARY, DATA, FLOW_CONTROL, LINK_CHANNEL, UNLOSSY, PortType, Run
 from ..wire.spans import SpanSet
 from .clock import SYSTEM_CLOCK, Clock
-from .control_stream import CONTROL_WINDOW, Incoming, Outgoing
 from .handlers import PortHandler
-from .lossy_messages import MessageOrder
-from .path_prober import AddressProofs, PathProber
-from .streams import ChannelNumbers, DataPlaneListener, ReceivingStream, SendingStream, StreamSink, StreamSource
+from .receiving import Receiving
+from .sending import Sending
+from .streams import DataPlaneListener, StreamSink, StreamSource
 
-INITIAL_CREDIT: Final = 2**20  # bytes of a channel that go before the peer has said anything: the first rounds' worth
-NO_LIMIT: Final = 2**62  # bytes of all channels together: each has its window, and a channel is opened by both ends
-MESSAGES_AHEAD: Final = 8  # datagrams of messages beyond the window, so that bulk that fills it does not silence them
-URGENT_AHEAD: Final = 16
-WITHHELD_WAIT: Final = 0.02  # seconds until a port that is full, or an address that has had its share, is tried again
+WITHHELD_WAIT: Final = 0.02  # seconds until an address that has had its share is tried again
 QUIET: Final = 0.3  # seconds; a client that hears no data that it waits for may have moved without knowing it
-CLIENT_HEARTBEAT: Final = 1.0  # seconds, at least, while streams are open: it shows the server where the client is
+CLIENT_HEARTBEAT: Final = 1.0  # seconds, at most, while streams are open: it shows the server where the client is
 
 
 class DataPlane:
@@ -89,63 +65,32 @@ class DataPlane:
         Raises `ValueError` for a `congestion` or `mtu` that is none.
         """
         self.listener = listener
-        self.unexpected = 0
-        """Datagrams of streams that were not open."""
-        self.messages_late = 0
-        """Messages that came after a newer one, and were dropped."""
-        self._link = link
-        self._is_server = is_server
         self._reactor = reactor
         self._clock = clock
         self._failed = failed
         self._beat = beat
-        self._ctrl = handlers[PortType.CTRL]
+        ctrl = handlers[PortType.CTRL]
         self._out = handlers[PortType.DN if is_server else PortType.UP]
         self._in = handlers[PortType.UP if is_server else PortType.DN]
-        now = clock.monotonic()
-        round_trip = self._measured_round_trip(now)
-        self._path_mtu = PathMtu(now, fixed=mtu)
-        self._sender = Sender(
-            now,
-            congestion=make_congestion(congestion, now, round_trip, random or Random()),  # noqa: S311  no secret
-            round_trip=round_trip,
-            path_mtu=self._path_mtu,
-            credit=NO_LIMIT,
+        self._sending = Sending(
+            link,
+            ctrl,
+            self._out,
+            clock=clock,
+            congestion=congestion,
+            mtu=mtu,
+            random=random or Random(),  # noqa: S311  when to probe for bandwidth is no secret
+            failed=self._stream_failed,
         )
-        self._receiver = Receiver(link.replay.received, window=NO_LIMIT)
-        self._receiver.open_channel(LINK_CHANNEL, window=CONTROL_WINDOW)
-        control = self._sender.open_channel(LINK_CHANNEL, now, credit=CONTROL_WINDOW, urgent=True)
-        self._outgoing = Outgoing(control)
-        self._incoming = Incoming()
-        self._sending: dict[int, SendingStream] = {}
-        self._all_sent: dict[int, SendingStream] = {}  # those of which every byte has left at least once
-        self._receiving: dict[int, ReceivingStream] = {}
-        self._sent_numbers = ChannelNumbers()
-        self._received_numbers = ChannelNumbers()
+        now = clock.monotonic()
+        self._receiving = Receiving(link, ctrl, listener, self._tell, now)
         self._next_number = 2 if is_server else 1
-        self._order = MessageOrder(link.replay)
-        self._proofs = AddressProofs()
-        self._prober = PathProber(link, self._sender, self._out)
-        self._acknowledge_by = self._ctrl
         self._bulk: set[PortHandler] = set()
-        self._withheld = False
         self._beat_at = now
-        self._data_at = now  # when data came last
         self._flowed = True
         self._closed = False
-        self._pumping = False
         self._timer: Any = None
         self._timer_due = 0.0
-
-    def _measured_round_trip(self, now: float) -> RoundTrip:
-        """The path's, as heartbeats know it: a copy, as heartbeats are of the path and this is of the data."""
-        round_trip = RoundTrip()
-        for handler in (self._out, self._ctrl):
-            known = handler.path.round_trip
-            if known.latest is not None:
-                round_trip.add(known.minimum, now)
-                break
-        return round_trip
 
     # --- control and messages ----------------------------------------------------------------------------------------
 
@@ -155,18 +100,18 @@ class DataPlane:
         Raises `ControlOverflow` when 4 MiB wait for the peer already; see `control_backlog`.
         """
         self._check_open()
-        self._outgoing.put(message)
+        self._sending.control.put(message)
         self._pump_soon()
 
     @property
     def control_backlog(self) -> int:
         """Bytes of control messages that are not acknowledged."""
-        return self._outgoing.backlog
+        return self._sending.control.backlog
 
     @property
     def max_message(self) -> int:
-        """Bytes that a message may have now."""
-        return self._path_mtu.size - OVERHEAD
+        """Bytes that a message may have now; it grows as the path MTU is found."""
+        return self._sending.max_message
 
     def send_message(self, channel: int, data: bytes, *, urgent: bool = False) -> bool:
         """Send a message that may be lost, at once or not at all; False if it was dropped here.
@@ -174,20 +119,9 @@ class DataPlane:
         Raises `ValueError` for a channel that is none, or more bytes than `max_message`.
         """
         self._check_open()
-        if not 0 < channel < 1 << 24 or len(data) > self.max_message:
-            raise ValueError(f"a message of {len(data)} bytes on channel {channel}; {self.max_message} are the most")
-        ahead = (URGENT_AHEAD if urgent else MESSAGES_AHEAD) * self._path_mtu.size
-        size = len(data) + OVERHEAD
-        if self._sender.in_flight + size > self._sender.congestion.window + ahead:
-            return False
-        sequence = self._link.next_sequence
-        handler, flags = (self._ctrl, MESSAGE_FLAGS | URGENT) if urgent else (self._out, MESSAGE_FLAGS)
-        sent_at = handler.send(data, flags, channel)
-        if sent_at is None:
-            return False
-        self._sender.datagram_sent(sequence, size, sent_at)
+        sent = self._sending.send_message(channel, data, urgent)
         self._arm()
-        return True
+        return sent
 
     # --- streams -----------------------------------------------------------------------------------------------------
 
@@ -213,21 +147,8 @@ class DataPlane:
         before, and with the error of the source. Raises `ValueError` for a channel that was used already.
         """
         self._check_open()
-        self._sent_numbers.take(channel)
-        skipped = SpanSet(skip.get_spans()) if skip else SpanSet()
-        if skipped.count() == size:
-            return succeed(None)
-        now = self._clock.monotonic()
-        credit = INITIAL_CREDIT + skipped.count()
-        opened = self._sender.open_channel(channel, now, credit=credit, urgent=urgent, limit=limit)
-        for first, last in skipped.get_spans():
-            opened.skip(first, last)
-        opened.supply(size, finished=True)
-        finished: Deferred[None] = Deferred(lambda _: self.close_stream(channel))
-        flags = STREAM_FLAGS | URGENT if urgent else STREAM_FLAGS
-        self._sending[channel] = SendingStream(opened, source, flags, finished)
+        finished = self._sending.open(channel, source, size, skip, limit, urgent)
         self._prepare_for_bulk(self._out)
-        self._prober.begin()
         self._pump_soon()
         return finished
 
@@ -243,64 +164,46 @@ class DataPlane:
     ) -> None:
         """Write a stream of `size` bytes to `sink`; the offsets in `have` are there already, and do not come.
 
-        At most `window` bytes may be ahead of what has left memory. That is what `sink.write` took, unless `paced`:
-        then say `stream_consumed`. Raises `ValueError` for a channel that was used already, or too many that are open.
+        At most `window` bytes, and no less than 1 MiB, may be ahead of what has left memory. That is what `sink.write`
+        took, unless `paced`: then say `stream_consumed`. Raises `ValueError` for a channel that was used already, or
+        when 1023 are open.
         """
         self._check_open()
-        self._received_numbers.take(channel)
-        opened = self._receiver.open_channel(channel, size=size, window=max(window, INITIAL_CREDIT))
-        for first, last in have.get_spans() if have else ():
-            self._receiver.already_has(channel, first, last)
-        self._receiving[channel] = ReceivingStream(opened, sink, self._clock.monotonic(), paced=paced)
+        if self._receiving.open(channel, sink, size, have, window, paced):
+            self._reactor.callLater(0, self._receiving.received_all, channel)
         self._prepare_for_bulk(self._in)
-        if opened.done:
-            self._reactor.callLater(0, self._received_all, channel)
         self._pump_soon()
 
     def stream_consumed(self, channel: int, count: int) -> None:
         """`count` bytes of a paced receiving stream have left memory."""
-        if channel in self._receiving:
-            self._receiver.consumed(channel, count)
-            self._pump_soon()
+        self._receiving.consumed(channel, count)
+        self._pump_soon()
 
     def close_stream(self, channel: int) -> None:
         """Close it, either way; what still comes of it is counted and dropped. Again does nothing."""
-        receiving = self._receiving.pop(channel, None)
-        if receiving is not None:
-            self._receiver.close_channel(channel)
-        sending = self._drop_sending(channel)
-        if sending is not None and not sending.finished.called:
-            sending.finished.errback(CancelledError())
+        self._receiving.close(channel)
+        self._sending.close(channel)
 
     def statistics(self, channel: int) -> TransferStatistics:
         """What a stream that is open does right now. Raises `KeyError` for one that is not."""
-        now = self._clock.monotonic()
-        if channel in self._sending:
-            statistics = self._sender.statistics(channel, now)
-            if statistics.limited_by == "window" and statistics.in_flight * 2 < INITIAL_CREDIT:
-                return replace(statistics, limited_by="peer's disk")  # its credit is not on its way: it waits there
-            return statistics
-        stream = self._receiving[channel]
-        path = self._sender.statistics(LINK_CHANNEL, now)
-        return TransferStatistics(
-            rate=stream.meter.read(now),
-            acknowledged=stream.channel.received.count(),
-            sent=0,
-            retransmitted=0,
-            lost_datagrams=0,
-            in_flight=path.in_flight,
-            window=path.window,
-            pacing_rate=path.pacing_rate,
-            round_trip=path.round_trip,
-            minimum_round_trip=path.minimum_round_trip,
-            path_mtu=path.path_mtu,
-            limited_by="path",
-        )
+        if channel in self._sending.streams:
+            return self._sending.statistics(channel)
+        return self._receiving.statistics(channel, self._sending.statistics(LINK_CHANNEL), self._clock.monotonic())
+
+    @property
+    def unexpected(self) -> int:
+        """Datagrams of streams that were not open."""
+        return self._receiving.unexpected
+
+    @property
+    def messages_late(self) -> int:
+        """Messages that came after a newer one of their channel, and were dropped."""
+        return self._receiving.messages_late
 
     @property
     def active(self) -> bool:
         """Whether anything but heartbeats is on its way, or expected."""
-        return bool(self._sending or self._receiving or self._outgoing.backlog or self._sender.in_flight)
+        return bool(self._sending.active or self._receiving.streams)
 
     def flowed(self) -> bool:
         """Whether anything flowed, or was about to, since this was asked last."""
@@ -314,16 +217,10 @@ class DataPlane:
         self._closed = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        for channel in [*self._sending, *self._receiving]:
-            self.close_stream(channel)
+        self._receiving.close_all()
+        for channel in list(self._sending.streams):
+            self._sending.close(channel)
         self._tell(self.listener.data_plane_closed)
-
-    def _drop_sending(self, channel: int) -> SendingStream | None:
-        stream = self._sending.pop(channel, None)
-        if stream is not None:
-            self._all_sent.pop(channel, None)
-            self._sender.close_channel(channel)
-        return stream
 
     def _check_open(self) -> None:
         if self._closed:
@@ -351,88 +248,19 @@ class DataPlane:
 
     def _take(self, handler: PortHandler, run: Run, now: float) -> None:
         flags = run.flags
-        if flags & UNLOSSY and flags & DATA:
-            self._acknowledge_by = handler
-            if run.channel == LINK_CHANNEL:
-                self._take_control(run, now)
+        if flags & DATA and flags & UNLOSSY:
+            if run.channel != LINK_CHANNEL:
+                self._receiving.take_data(handler, run, now)
             else:
-                self._take_data(handler, run, now)
+                self._receiving.take_control(handler, run, now)
         elif flags & FLOW_CONTROL and flags & BINARY:
-            self._take_acknowledgement(handler, parse_acknowledgement_untrusted(run.payloads[0]), now)
+            self._sending.acknowledged(handler, parse_acknowledgement_untrusted(run.payloads[0]), now)
         elif flags & FLOW_CONTROL:
-            self._acknowledge_by = handler
-            self._receiver.datagram_received(0, now, at_once=True)
+            self._receiving.take_probe(handler, now)
         elif flags & DATA and run.channel != LINK_CHANNEL:
-            self._acknowledge_by = handler
-            self._receiver.datagram_received(run.length, now)
-            if self._order.is_newest(run.channel, run.sequence):
-                self._tell(self.listener.message_received, run.channel, run.payloads[0])
-            else:
-                self.messages_late += 1
+            self._receiving.take_message(handler, run, now)
         else:
             handler.counters.unexpected += 1
-
-    def _take_control(self, run: Run, now: float) -> None:
-        before = self._incoming.taken
-        for first, last in self._receiver.data_received(LINK_CHANNEL, run.offset, run.length, now):
-            data = b"".join(run.payloads)[first - run.offset : last + 1 - run.offset]
-            for message in self._incoming.put_untrusted(first, data):
-                self._tell(self.listener.control_received, message)
-                if self._closed:
-                    return
-        self._receiver.consumed(LINK_CHANNEL, self._incoming.taken - before)
-
-    def _take_data(self, handler: PortHandler, run: Run, now: float) -> None:
-        channel, offset, payloads = run.channel, run.offset, run.payloads
-        stream = self._receiving.get(channel)
-        if stream is None:
-            self._take_unexpected(handler, run, now)
-            return
-        length = run.length
-        self._data_at = now
-        new = self._receiver.data_received(channel, offset, length, now)
-        try:
-            for first, last in new:
-                chunks = payloads
-                if last - first + 1 != length:
-                    chunks = [b"".join(payloads)[first - offset : last + 1 - offset]]
-                stream.sink.write(first, chunks)
-                stream.meter.add(last - first + 1, now)
-                if not stream.paced:
-                    self._receiver.consumed(channel, last - first + 1)
-        except Rejected:
-            raise
-        except Exception as error:
-            self.close_stream(channel)
-            self._tell(self.listener.stream_failed, channel, error)
-            return
-        if stream.channel.received.span_count == 1 and stream.channel.done:
-            self._received_all(channel)
-
-    def _take_unexpected(self, handler: PortHandler, run: Run, now: float) -> None:
-        """Data of a stream that is closed is acknowledged, so that it is not sent again; of one to come it is not."""
-        count = len(run.payloads)
-        handler.counters.unexpected += count
-        self.unexpected += count
-        if run.channel in self._received_numbers:
-            self._receiver.datagram_received(run.length, now)
-        else:
-            self._link.replay.forget(run.sequence, run.sequence + count - 1)
-
-    def _received_all(self, channel: int) -> None:
-        if channel in self._receiving:
-            self._tell(self.listener.stream_received, channel)
-            self.close_stream(channel)
-
-    def _take_acknowledgement(self, handler: PortHandler, acknowledgement: Acknowledgement, now: float) -> None:
-        self._sender.acknowledged(acknowledgement, now, sequences_used=self._link.next_sequence)
-        self._outgoing.trim()
-        self._prober.acknowledged(acknowledgement.spans, now)
-        self._proofs.acknowledged(handler, acknowledgement.spans)
-        for channel, stream in list(self._all_sent.items()):
-            if stream.channel.done and not stream.finished.called:
-                stream.finished.callback(None)
-                self._drop_sending(channel)
 
     def _tell(self, method: Callable[..., None], *arguments: object) -> None:
         """What the listener raises is its own fault: it is logged, and the link goes on."""
@@ -441,6 +269,9 @@ class DataPlane:
         except Exception:
             self.log.failure("{method} failed", method=method)
 
+    def _stream_failed(self, channel: int, error: Exception) -> None:
+        self._tell(self.listener.stream_failed, channel, error)
+
     def _fail(self, error: Rejected) -> None:
         why = PeerMisbehaved(f"the other end broke the rules of the link ({type(error).__name__}: {error})")
         self.close()
@@ -448,7 +279,7 @@ class DataPlane:
         if self._failed is not None:
             self._failed(why)
 
-    # --- what goes ---------------------------------------------------------------------------------------------------
+    # --- what goes, and when -----------------------------------------------------------------------------------------
 
     def _pump_soon(self) -> None:
         """Pump when the caller is done, so that what it does next goes with this."""
@@ -456,83 +287,24 @@ class DataPlane:
 
     def _pump(self) -> None:
         """Send what is due, and arm the timer."""
-        if self._closed or self._pumping:
+        if self._closed:
             return
-        self._pumping = True
         now = self._clock.monotonic()
-        sender = self._sender
-        self._send_acknowledgement(now)
-        sender.on_timeout(now)
-        self._withheld = False
-        bursts = 0
-        while bursts < BURSTS_A_TURN:
-            burst = sender.next_burst(now)
-            if burst is None or not self._send_burst(burst):
-                break
-            bursts += 1
-        self._prober.send(now)
-        self._pumping = False
-        if not self._closed:
-            self._arm(again=bursts == BURSTS_A_TURN)
-
-    def _send_acknowledgement(self, now: float) -> None:
-        acknowledgement = self._receiver.acknowledgement(now)
-        if acknowledgement is not None:
-            self._acknowledge_by.send(pack_acknowledgement(acknowledgement), ACKNOWLEDGEMENT_FLAGS)
-
-    def _send_burst(self, burst: Burst) -> bool:
-        """Whether the burst, or its beginning, is on its way, or its stream has failed; False: not now."""
-        channel = burst.channel
-        handler, flags = self._ctrl, STREAM_FLAGS | URGENT
-        source: StreamSource = self._outgoing
-        if channel != LINK_CHANNEL:
-            stream = self._sending[channel]
-            handler, flags, source = self._out, stream.flags, stream.source
-        room = handler.room_for_burst()
-        if room < burst.length + burst.datagrams * OVERHEAD:
-            datagrams = int(room) // (burst.chunk_size + OVERHEAD)
-            if not datagrams:
-                self._withheld = True
-                return False
-            burst = burst._replace(length=min(burst.length, datagrams * burst.chunk_size), finished=False)
-        if burst.length:
-            try:
-                payload = source.read(burst.offset, burst.length)
-                if len(payload) != burst.length:
-                    raise SourceChanged(f"{burst.length - len(payload)} bytes are missing at {burst.offset}")
-            except Exception as error:
-                self._source_failed(channel, error)
-                return True
-        else:
-            payload = b""
-        now = self._clock.monotonic()
-        sequence = self._link.next_sequence
-        self._proofs.sending(handler, sequence, now)
-        handler.send_burst(payload, burst.chunk_size, flags, channel, burst.offset)
-        self._sender.burst_sent(burst, sequence, now)
-        if channel and stream.channel.next_offset >= stream.channel.available:
-            self._all_sent[channel] = stream
-        return True
-
-    def _source_failed(self, channel: int, error: Exception) -> None:
-        stream = self._drop_sending(channel)
-        if stream is not None:
-            stream.finished.errback(error)
-            self._tell(self.listener.stream_failed, channel, error)
-
-    # --- time --------------------------------------------------------------------------------------------------------
+        self._receiving.acknowledge(now)
+        bursts = self._sending.send_due(now)
+        self._arm(again=bursts == BURSTS_A_TURN)
 
     def _arm(self, *, again: bool = False) -> None:
         """Arm the timer for what is due next. `again`: there may be more to send when others had their turn."""
         now = self._clock.monotonic()
-        due = self._receiver.next_timeout()
-        for time in (self._sender.next_timeout(), self._prober.next_timeout(), self._beat_due()):
+        due = self._receiving.next_timeout()
+        for time in (self._sending.next_timeout(), self._beat_due()):
             if time is not None and (due is None or time < due):
                 due = time
         if due is None:
             return
         wait = due - now
-        if self._withheld:
+        if self._sending.withheld:
             wait = max(wait, WITHHELD_WAIT)
         elif not again or wait > 0:
             wait = max(wait, TICK)
@@ -552,25 +324,17 @@ class DataPlane:
     def _timed_out(self) -> None:
         now = self._clock.monotonic()
         beat_due = self._beat_due()
-        if beat_due is not None and now >= beat_due and self._beat is not None:
+        if self._beat is not None and beat_due is not None and now >= beat_due:
             self._beat_at = now
             self._beat()
         self._pump()
 
     def _beat_due(self) -> float | None:
         """When a client should send a heartbeat for the sake of its streams: it may have moved without knowing it."""
-        if self._beat is None or not (self._sending or self._receiving):
+        receiving = self._receiving
+        if self._beat is None or not (self._sending.streams or receiving.streams):
             return None
         due = self._beat_at + CLIENT_HEARTBEAT
-        if self._receiving and self._data_at > self._beat_at:
-            due = min(due, self._data_at + max(QUIET, self._sender.round_trip.smoothed))
+        if receiving.streams and receiving.data_at > self._beat_at:
+            due = min(due, receiving.data_at + max(QUIET, self._sending.round_trip.smoothed))
         return due
-
-
-def make_congestion(name: str, now: float, round_trip: RoundTrip, random: Random) -> Congestion:
-    """The congestion control of that name. Raises `ValueError` for a name that is none."""
-    if name == Model.name:
-        return Model(now, round_trip=round_trip, random=random)
-    if name == Cubic.name:
-        return Cubic(round_trip=round_trip)
-    raise ValueError(f"no congestion control is named {name}: choose {Model.name} or {Cubic.name}")

@@ -182,9 +182,8 @@ def _explained(error: Exception, where: str) -> LinkError:
             )
         case failures.ConnectionClosed():
             return Unreachable(
-                f"{where} closed the connection: it is no BittrRt server, one of another version, or has too many"
-                " visitors right now"
+                f"{where} closed the connection: too many are knocking there right now, or it is no BittrRt server"
             )
         case failures.ConnectError() | OSError():
             return Unreachable(f"{where} cannot be reached: {error}")
-    return NotBittrRt(f"{where} does not speak BittrRt's TLS: check the port ({error})")
+    return NotBittrRt(f"{where} does not speak BittrRt's TLS: check the port")

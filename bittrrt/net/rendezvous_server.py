@@ -9,6 +9,7 @@ one address, each for `TIME_LIMIT`.
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from twisted.internet.interfaces import IAddress, IHandshakeListener
@@ -124,7 +125,7 @@ class RendezvousFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """A protocol, or None: then the reactor closes the connection."""
-        host = str(getattr(addr, "host", ""))
+        host = who_counts(str(getattr(addr, "host", "")))
         if self._open.total() >= MAX_CONNECTIONS or self._open[host] >= MAX_PER_ADDRESS:
             self.turned_away += 1
             return None
@@ -133,9 +134,21 @@ class RendezvousFactory(ServerFactory):
 
     def left(self, host: str) -> None:
         """A connection from `host` is over."""
+        host = who_counts(host)
         self._open[host] -= 1
         if self._open[host] <= 0:
             del self._open[host]
+
+
+def who_counts(host: str) -> str:
+    """Of whom connections are counted together: one IPv4 address, or a /64 of IPv6, which is what one machine gets."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 6 and address.ipv4_mapped is None:
+        return str(ip_network((address, 64), strict=False))
+    return host
 
 
 class _HostFactory(Factory):

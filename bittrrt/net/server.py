@@ -34,8 +34,9 @@ from .port import LinkPort
 from .port_manager import PortManager
 from .streams import DataPlaneListener
 
-QUIET_HEARTBEATS: Final = 2.5
-"""A session that missed so many may be given up for a new one of the same key: its client was killed, most likely."""
+QUIET: Final = 0.55
+"""A session that was silent for this share of `stale_after` may be given up for a new one of the same key: its client
+was killed, most likely, since the slowest heartbeat that a client may have is half of it."""
 
 _REFUSALS: Final[dict[type[LinkError], RefusalReason]] = {
     InviteUsed: RefusalReason.INVITE_USED,
@@ -200,7 +201,7 @@ class Server:
         if len(held) < self.settings.max_sessions_per_key:
             return True
         quietest = min(held, key=Client.last_heard)
-        if self.clock.monotonic() - quietest.last_heard() < QUIET_HEARTBEATS * self.settings.heartbeat_seconds:
+        if self.clock.monotonic() - quietest.last_heard() < QUIET * self.settings.stale_after_seconds:
             return False
         self.close_session(quietest, CloseReason.STALE)
         return True

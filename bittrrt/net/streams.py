@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -11,6 +11,9 @@ from ..link.receiver import ReceiveChannel
 from ..link.send_channel import SendChannel
 from ..link.transfer_statistics import RateMeter
 from ..wire.spans import SpanSet
+
+INITIAL_CREDIT: Final = 2**20  # bytes of a channel that go before the peer has said anything: the first rounds' worth
+NO_LIMIT: Final = 2**62  # bytes of all channels together: each has its window, and a channel is opened by both ends
 
 
 class StreamSource(Protocol):

@@ -51,8 +51,8 @@ class Acknowledgement:
 def pack_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
     """The bytes of the frame.
 
-    A span longer than 32 bits can say is cut at its old end, and what lies beyond such a gap is left out: both were
-    acknowledged long ago. Raises `ValueError` for too many spans or channels.
+    A span longer than 32 bits can say is cut at its old end, and what lies beyond it or beyond such a gap is left out:
+    that was acknowledged long ago. Raises `ValueError` for too many spans or channels.
     """
     spans, credits_ = acknowledgement.spans, acknowledgement.channel_credits
     if len(spans) > MAX_SPANS or len(credits_) > MAX_CHANNELS:
@@ -66,6 +66,8 @@ def pack_acknowledgement(acknowledgement: Acknowledgement) -> bytes:
                 break
             numbers.append(missing)
         numbers.append(min(last - first, _MAX_LENGTH))
+        if last - first > _MAX_LENGTH:
+            break
         before = first
     count = (len(numbers) + 1) // 2
     delay = min(acknowledgement.delay, MAX_DELAY)

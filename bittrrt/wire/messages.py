@@ -27,7 +27,7 @@ MAX_NAME: Final = 64
 
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-LinkIdText = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{32})?$")]
+LinkIdText = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{32})?\Z")]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 

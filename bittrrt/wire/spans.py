@@ -123,6 +123,8 @@ class SpanSet:
 
     def remove_span(self, first: int, last: int) -> None:
         """Take `first` to `last` out, as far as they are there."""
+        if first > last:
+            raise ValueError(f"no span: {first} to {last}")
         firsts, lasts = self._firsts, self._lasts
         begin = bisect_left(lasts, first)
         end = begin

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.link.ends import End
 from tests.network import Network, Path, PathSettings
 
-SEEDS = 400
+SEEDS = 1000
 
 
 def random_settings(random: Random) -> PathSettings:

@@ -53,6 +53,10 @@ class SimulatedNetwork(Clock):
         """The share that arrives twice."""
         self.delay = (0.010, 0.010)
         """The least and the most that a datagram takes, in seconds; it comes late, and so out of order, in between."""
+        self.largest: int | None = None
+        """Bytes of a datagram that gets through; None: any does, and the kernel would not let a program find out."""
+        self.largest_sent = 65_507
+        """Bytes of a datagram that the sending machine lets out."""
         self.gathering = 0.0
         """Seconds that what arrives waits, so that it is read together with what follows."""
         self.cut = False
@@ -140,8 +144,12 @@ class SimulatedNetwork(Clock):
         """A socket sent something."""
         if self.unroutable:
             raise OSError(errno.EPERM, "Operation not permitted")
+        if len(data) > self.largest_sent:
+            raise OSError(errno.EMSGSIZE, "Message too long")
         source = self._public.get(own, own)
         self.sent.append(Sent(data, source, destination))
+        if self.largest is not None and len(data) > self.largest:
+            return
         if self.cut or destination[1] in self.blocked_to or source[1] in self.blocked_from:
             return
         copies = 1 + (self.random.random() < self.duplication)
@@ -250,6 +258,9 @@ class SimulatedPort(LinkPort):
 
     def createInternetSocket(self) -> Any:
         return SimulatedSocket(cast("SimulatedNetwork", self.reactor))
+
+    def probe_path_mtu(self) -> bool:
+        return cast("SimulatedNetwork", self.reactor).largest is not None
 
 
 @implementer(ITransport)

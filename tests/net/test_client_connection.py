@@ -5,7 +5,7 @@ from __future__ import annotations
 from bittrrt.app.port_trouble import port_troubles
 from bittrrt.errors import ClientRejected, LinkClosed, LinkError, LinkLost
 from bittrrt.net.client_connection import MAX_ROUNDS
-from bittrrt.wire.datagram import HEARTBEAT_FLAGS, PortType
+from bittrrt.wire.datagram import PortType
 from bittrrt.wire.messages import CloseReason
 
 from .simulated_link import CLIENT_AHEAD_MS, SimulatedLinkTestCase, with_seeds
@@ -33,10 +33,11 @@ class HeartbeatTests(SimulatedLinkTestCase):
             own = connection.handlers[port_type].transport.getHost()  # type: ignore[union-attr]
             self.assertEqual(report.seen_as, f"{CLIENT_HOST}:{own.port}")
 
-    def test_it_costs_twelve_datagrams_and_each_port_is_told_once_how_it_is_seen(self) -> None:
+    def test_it_costs_twelve_datagrams_and_each_port_is_told_at_first_how_it_is_seen(self) -> None:
         self.open()
         self.network.run_for(0.5)
-        self.assertEqual(len(self.network.sent), 3 * 4 + 3)
+        told = len(self.network.sent) - 3 * 4  # on every port whose client was heard by then
+        self.assertTrue(3 <= told <= 3 * 3)
         self.network.sent.clear()
         self.network.run_for(1.0)
         self.assertEqual(len(self.network.sent), 3 * 4)
@@ -197,6 +198,27 @@ class LivenessTests(SimulatedLinkTestCase):
         self.assertEqual(self.observer.events, ["suspected", "revived"])
         self.assertTrue(self.observer.beats[-1].complete)
 
+    def test_at_the_end_what_is_under_way_is_told_as_lost(self) -> None:
+        connection = self.open(heartbeat=2000)
+        self.network.run_for(3.0)
+        self.network.cut = True
+        self.network.run_until(lambda: connection.ended, within=10)
+        self.assertEqual(connection.rounds_under_way, 0)
+        self.assertEqual(self.observer.beats[-1].first, {})
+
+    def test_what_a_replaced_session_still_awaits_is_told_as_lost(self) -> None:
+        connection = self.open()
+        self.network.run_for(1.5)
+        self.network.cut = True
+        self.network.run_for(1.0)
+        told = len(self.observer.beats)
+        under_way = connection.rounds_under_way
+        self.assertGreater(under_way, 0)
+        connection.close(CloseReason.REPLACED)
+        self.assertEqual(len(self.observer.beats), told + under_way)
+        self.network.cut = False
+        self.network.run_for(30)
+
     def test_a_lost_heartbeat_alone_raises_no_suspicion(self) -> None:
         connection = self.open(heartbeat=2000)
         self.network.run_for(3.5)
@@ -275,6 +297,28 @@ class EndTests(SimulatedLinkTestCase):
         self.assertEqual(len(self.observer.beats), 1)
         self.assert_nothing_left()
 
+    def test_closed_while_a_heartbeat_begins_it_does_not_send_that_one(self) -> None:
+        self.network.cut = True
+        connection = self.open(heartbeat=10)
+        self.observer.on_beat = lambda connection: connection.close()
+        self.network.run_until(lambda: connection.ended, within=2)
+        self.assertEqual((connection.beats, len(self.observer.beats)), (MAX_ROUNDS, 1))
+        self.assertEqual(len(self.network.sent), 3 * MAX_ROUNDS + 3)
+        self.network.run_for(10)
+        self.assert_nothing_left()
+
+    def test_closed_when_several_heartbeats_are_late_it_tells_of_no_other(self) -> None:
+        connection = self.open(heartbeat=500)
+        self.network.run_for(1.75)
+        told = len(self.observer.beats)
+        self.network.cut = True
+        self.network.run_for(1.5)
+        self.assertGreater(connection.rounds_under_way, 1)
+        self.observer.on_beat = lambda connection: connection.close()
+        self.network.advance(4)  # the machine slept
+        self.assertTrue(connection.ended)
+        self.assertEqual(len(self.observer.beats) - told, 1)
+
     def test_the_servers_reasons_become_lines_for_a_person(self) -> None:
         for reason, kind, line in [
             (CloseReason.SHUTDOWN, LinkClosed, "the server is shutting down"),
@@ -324,78 +368,3 @@ class EndTests(SimulatedLinkTestCase):
         self.assertGreater(connection.handlers[PortType.UP].counters.unsent, 3)
         self.network.run_for(10)
         self.assert_nothing_left()
-
-
-class RoamingTests(SimulatedLinkTestCase):
-    """The client's address changes under a session."""
-
-    def test_the_session_goes_on_from_another_port_and_address_within_one_heartbeat(self) -> None:
-        connection = self.open()
-        self.network.run_for(2.5)
-        server_end = self.session
-        for host, shift in [(CLIENT_HOST, 1000), ("203.0.113.5", 0), ("203.0.113.6", 7)]:
-            self.network.move(host, shift)
-            self.network.run_for(1.0)
-            beat = self.observer.beats[-1]
-            self.assertTrue(beat.complete)
-            for port_type in PortType:
-                own = connection.handlers[port_type].transport.getHost()  # type: ignore[union-attr]
-                self.assertEqual(connection.report(port_type).seen_as, f"{host}:{own.port + shift}")
-        self.assertIs(self.session, server_end)
-        self.assertEqual(self.observer.events, [])
-        self.assertTrue(all(beat.complete for beat in self.observer.beats))
-
-    def test_an_old_datagram_from_elsewhere_moves_nothing(self) -> None:
-        self.open()
-        self.network.run_for(2.5)
-        before = [handler.peer.address for handler in self.session.conn.handlers]
-        recorded = [sent for sent in self.network.sent if sent.destination[0] == SERVER_HOST]
-        self.network.sent.clear()
-        for sent in recorded:
-            self.network.inject(sent.data, ("203.0.113.66", 666), sent.destination)
-        self.network.run_for(0.1)
-        self.assertEqual(self.network.sent, [])
-        self.assertEqual([handler.peer.address for handler in self.session.conn.handlers], before)
-        self.assertEqual(sum(handler.counters.replayed for handler in self.session.conn.handlers), len(recorded))
-
-    def test_a_datagram_that_was_held_back_and_sent_from_elsewhere_moves_nothing(self) -> None:
-        connection = self.open()
-        self.network.run_for(2.5)
-        number = connection.ports[PortType.UP]
-        self.network.blocked_to = {number}
-        self.network.sent.clear()
-        self.network.run_for(1.0)
-        held = [sent for sent in self.network.sent if sent.destination == (SERVER_HOST, number)]
-        self.network.blocked_to.clear()
-        self.network.run_for(1.0)
-        before = self.session.conn.up_handler.peer.address
-        for sent in held:
-            self.network.inject(sent.data, ("203.0.113.66", 666), sent.destination)
-        self.network.run_for(0.1)
-        self.assertEqual(self.session.conn.up_handler.peer.address, before)
-        self.assertTrue(held)
-
-    def test_a_new_datagram_from_a_false_address_gets_little_and_the_next_heartbeat_mends_it(self) -> None:
-        connection = self.open()
-        self.network.run_for(2.5)
-        number, handler = connection.ports[PortType.UP], self.session.conn.up_handler
-        true_address, false_address = handler.peer.address, ("203.0.113.66", 666)
-        self.network.blocked_to = {number}
-        self.network.sent.clear()
-        self.network.run_for(1.0)  # what the attacker took off the wire
-        (taken, *_) = [sent for sent in self.network.sent if sent.destination == (SERVER_HOST, number)]
-        self.network.blocked_to.clear()
-        self.network.inject(taken.data, false_address, taken.destination)
-        self.network.run_for(0.2)
-        self.assertEqual(handler.peer.address, false_address)
-        for _ in range(10):
-            handler.send(b"x" * 40, HEARTBEAT_FLAGS)
-        got = sum(len(sent.data) for sent in self.network.sent if sent.destination == false_address)
-        self.assertGreater(got, 0)
-        self.assertLessEqual(got, 3 * len(taken.data))
-        self.assertGreater(handler.counters.withheld, 0)
-        self.network.run_for(1.0)
-        self.assertEqual(handler.peer.address, true_address)
-        self.assertTrue(handler.peer.validated)
-        self.assertTrue(self.observer.beats[-1].complete)
-        self.assertEqual(self.observer.events, [])

@@ -8,7 +8,7 @@ from bittrrt.errors import KeyAgreementError, PeerMisbehaved, PortsExhausted, Se
 from bittrrt.link.encryptor import CommEncryptor
 from bittrrt.link.peer_address import Address
 from bittrrt.net.client import Client
-from bittrrt.net.connection import CommConnection
+from bittrrt.net.connection import CommConnection, shown_host
 from bittrrt.net.handlers import CtrlHandler, DnHandler, UpHandler
 from bittrrt.net.port_manager import PortManager
 from bittrrt.wire.datagram import BINARY, DATA, LINK_MESSAGE_FLAGS, PortType
@@ -174,3 +174,8 @@ class CommConnectionTests(SimulatedLinkTestCase):
         self.assertEqual([move[0] for move in self.listener.moves], list(PortType))
         for _, before, after in self.listener.moves:
             self.assertEqual(after, ("203.0.113.5", before[1] + 5))
+
+    def test_an_address_is_told_as_its_owner_knows_it(self) -> None:
+        for host in ("192.0.2.7", "2001:db8::7"):
+            self.assertEqual(shown_host(host), host)
+        self.assertEqual(shown_host("::ffff:192.0.2.7"), "192.0.2.7")

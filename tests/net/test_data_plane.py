@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bittrrt.errors import ControlOverflow, PeerMisbehaved
 from bittrrt.link.link import Link
-from bittrrt.net.data_plane import INITIAL_CREDIT
 from bittrrt.net.handlers import PortHandler
+from bittrrt.net.streams import INITIAL_CREDIT
 from bittrrt.wire.acknowledgement import Acknowledgement, pack_acknowledgement
 from bittrrt.wire.datagram import ACKNOWLEDGEMENT_FLAGS, MESSAGE_FLAGS, STREAM_FLAGS, URGENT, PortType
 from bittrrt.wire.spans import SpanSet
@@ -215,6 +215,32 @@ class FindingMtuTests(SimulatedDataTestCase):
         self.network.run_until(lambda: sink.written > 50_000, 20)
         self.assertEqual(self.client_plane.statistics(number).path_mtu, 1200)
         self.network.run_until(lambda: done, 20)
+        self.assert_whole(data, sink)
+
+    def test_the_largest_size_that_gets_through_is_found(self) -> None:
+        self.network.largest = 9000
+        number, _, _ = self.send(bytes(3_000_000), limit=300_000.0)
+        self.network.run_for(5)
+        self.assertEqual(self.client_plane.statistics(number).path_mtu, 8952)
+        self.assertEqual(self.client_plane.statistics(number).lost_datagrams, 0)
+        self.assertEqual(self.client_plane.max_message, 8952 - 48)
+
+    def test_a_size_that_this_machine_refuses_is_not_tried_again(self) -> None:
+        self.network.largest = 65_507
+        self.network.largest_sent = 1472
+        number, _, _ = self.send(bytes(3_000_000), limit=300_000.0)
+        self.network.run_for(5)
+        self.assertEqual(self.client_plane.statistics(number).path_mtu, 1472)
+        counters = self.connection.handlers[PortType.UP].counters
+        self.assertEqual(counters.unsent, 1)
+
+    def test_a_path_that_begins_to_swallow_large_datagrams_is_noticed(self) -> None:
+        self.network.largest = 9000
+        data = self.network.random.randbytes(2_000_000)
+        _, sink, done = self.send(data, limit=300_000.0)
+        self.network.run_for(3)
+        self.network.largest = 1300
+        self.network.run_until(lambda: done, 30)
         self.assert_whole(data, sink)
 
 

@@ -316,6 +316,12 @@ class AddressTests(HandlerTestCase):
         self.assertFalse(self.handler.peer.validated)
 
 
+def begin(port: ClientPortHandler, client_ms: int) -> None:
+    sealed = port.seal_heartbeat(client_ms)
+    if sealed is not None:
+        port.begin_heartbeat(client_ms, sealed)
+
+
 class ClientHandlerTests(HandlerTestCase):
     """The client's counterpart."""
 
@@ -330,7 +336,7 @@ class ClientHandlerTests(HandlerTestCase):
         self.port.transport = self.transport
 
     def test_it_begins_and_returns_and_measures(self) -> None:
-        self.port.begin_heartbeat(77)
+        begin(self.port, 77)
         self.assertEqual(self.answer(), (3, 0, b"client_ts3=77 echo=2", self.server_address))
         self.now += 0.5
         first = b"client_ts3=77 echo=1 server_ts2=5"
@@ -343,8 +349,8 @@ class ClientHandlerTests(HandlerTestCase):
         self.assertEqual(self.counted()["received"], 2)
 
     def test_unmatched(self) -> None:
-        self.port.begin_heartbeat(77)
-        self.port.begin_heartbeat(78)
+        begin(self.port, 77)
+        begin(self.port, 78)
         self.port.forget_heartbeat(78)
         self.transport.written.clear()
         texts = [b"client_ts3=77 echo=2", b"client_ts3=77 echo=0 server_ts2=5 server_ts1=6"]
@@ -355,7 +361,7 @@ class ClientHandlerTests(HandlerTestCase):
         self.assertEqual((self.transport.written, self.listener.answers), ([], []))
 
     def test_a_second_answer_is_returned_once(self) -> None:
-        self.port.begin_heartbeat(77)
+        begin(self.port, 77)
         self.transport.written.clear()
         for _ in range(3):
             self.receive(b"client_ts3=77 echo=1 server_ts2=5", self.server_address)
@@ -367,7 +373,7 @@ class ClientHandlerTests(HandlerTestCase):
         self.assertEqual(self.port.counters.malformed, 1)
 
     def test_the_server_does_not_move(self) -> None:
-        self.port.begin_heartbeat(77)
+        begin(self.port, 77)
         self.transport.written.clear()
         self.receive(b"client_ts3=77 echo=1 server_ts2=5", ELSEWHERE)
         self.assertEqual(self.answer()[3], self.server_address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from bittrrt.errors import ClientRejected, LinkError, NotBittrRt, ServerKeyChanged, Unreachable
 from bittrrt.net.link_keeper import LinkKeeper, SessionOpener
@@ -287,6 +287,44 @@ class StopTests(LinkKeeperTestCase):
             network.cut = True
             if name == "session_ended":
                 network.tcp_factories.clear()
+
+    def test_while_the_session_before_is_being_closed(self) -> None:
+        self.stop()
+        opener = self.opener()
+        opened = opener.open
+
+        async def open_and_stop(*arguments: Any) -> Any:
+            connection = await opened(*arguments)
+            if "suspected" in self.observer.events:
+                self.network.callLater(0, lambda: Deferred.fromCoroutine(self.keeper.stop()))
+            return connection
+
+        self.patch(opener, "open", open_and_stop)
+        self.keep(opener)
+        self.network.run_until(self.is_up, within=1)
+        self.network.cut = True
+        self.network.run_until(lambda: self.kept.called, within=10)
+        self.successResultOf(self.kept)
+        self.assertEqual(self.observer.events, ["up", "suspected"])
+        self.network.run_for(self.server.settings.stale_after_seconds + 2)
+        self.assert_nothing_left()
+
+    def test_while_a_name_is_looked_up_which_cannot_be_cancelled(self) -> None:
+        self.stop()
+        opener = self.opener()
+
+        async def look_up(*_: Any) -> Any:
+            try:
+                await Deferred()
+            except CancelledError:
+                raise Unreachable("no address is known") from None
+
+        self.patch(opener, "open", look_up)
+        self.keep(opener)
+        self.network.run_for(1)
+        self.stop()
+        self.assertEqual(self.observer.downs, [])
+        self.assert_nothing_left()
 
     def test_twice(self) -> None:
         self.network.run_for(1)

@@ -213,7 +213,7 @@ class LoopbackTests(TestCase):
         self.addCleanup(self.case.doCleanups)
         creator = ConnectionCreator(self.case.server_identity)
         self.factory = RendezvousFactory(self.case.server, creator, reactor)
-        listen: Callable[..., Any] = reactor.listenTCP  # type: ignore[attr-defined]
+        listen: Callable[..., Any] = reactor.listenTCP
         self.port = listen(0, self.factory, interface="127.0.0.1")
         self.number: int = self.port.getHost().port
         self.addCleanup(lambda: maybeDeferred(self.port.stopListening))

@@ -17,9 +17,10 @@ from OpenSSL import SSL, crypto
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.files.identity import Identity
-from bittrrt.net.rendezvous_server import MAX_CONNECTIONS, MAX_PER_ADDRESS
+from bittrrt.net.rendezvous_server import MAX_CONNECTIONS, MAX_PER_ADDRESS, who_counts
 from bittrrt.net.tls import ConnectionCreator
 from bittrrt.wire.messages import (
     ALPN,
@@ -218,3 +219,16 @@ class ServerSideTests(RendezvousTestCase):
         for n in range(1, 70):
             self.factory.left(f"192.0.2.{n}")
         self.assertEqual(self.factory._open.total(), 0)
+
+
+class CountingTests(SynchronousTestCase):
+    def test_one_ipv4_address_or_one_network_of_ipv6_counts_as_one(self) -> None:
+        for host, counted in {
+            "192.0.2.7": "192.0.2.7",
+            "::ffff:192.0.2.7": "::ffff:192.0.2.7",
+            "2001:db8:0:1:2:3:4:5": "2001:db8:0:1::/64",
+            "2001:db8:0:1::9": "2001:db8:0:1::/64",
+            "2001:db8:0:2::9": "2001:db8:0:2::/64",
+            "": "",
+        }.items():
+            self.assertEqual(who_counts(host), counted)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from bittrrt.errors import SettingsError
 from bittrrt.link.encryptor import CommEncryptor
-from bittrrt.net.server import QUIET_HEARTBEATS
+from bittrrt.net.server import QUIET
 from bittrrt.wire.invite import prove, verifier_of
 from bittrrt.wire.messages import CloseReason, Join, Joined, Open, RefusalReason, Refused, Welcome
 
@@ -154,7 +154,7 @@ class AdmissionTests(ServerTestCase):
         self.set(max_sessions_per_key=2)
         alive = self.open()
         self.ask_for_session()
-        self.network.run_for(QUIET_HEARTBEATS + 0.1)
+        self.network.run_for(QUIET * self.server.settings.stale_after_seconds + 0.1)
         self.assertIsInstance(self.ask_for_session(), Welcome)
         self.assertIn(alive.link_id, self.server.sessions)
         self.assertEqual(len(self.server.sessions), 2)

@@ -1,0 +1,174 @@
+"""The receiving half of a data plane: streams with their sinks, control messages and lossy messages that come in.
+
+run --> Receiver.data_received --> sink.write --> consumed --> acknowledgement, on the port that the run came by
+    --> Incoming.put_untrusted --> control messages
+    --> MessageOrder.is_newest --> a message
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import Rejected
+from ..link.link import Link
+from ..link.receiver import Receiver
+from ..link.transfer_statistics import TransferStatistics
+from ..wire.acknowledgement import pack_acknowledgement
+from ..wire.datagram import ACKNOWLEDGEMENT_FLAGS, LINK_CHANNEL, Run
+from ..wire.spans import SpanSet
+from .control_stream import CONTROL_WINDOW, Incoming
+from .handlers import PortHandler
+from .lossy_messages import MessageOrder
+from .streams import INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, DataPlaneListener, ReceivingStream, StreamSink
+
+Tell = Callable[..., None]
+"""Calls a method of the listener with the arguments that follow it; what it raises goes no further."""
+
+
+class Receiving:
+    """Everything that one end of a session receives, but for acknowledgements."""
+
+    def __init__(self, link: Link, ctrl: PortHandler, listener: DataPlaneListener, tell: Tell, now: float) -> None:
+        self.streams: dict[int, ReceivingStream] = {}
+        self.unexpected = 0
+        self.messages_late = 0
+        self.data_at = now
+        """When data of a stream came last, seconds."""
+        self._listener: Final = listener
+        self._tell: Final = tell
+        self._link = link
+        self._acknowledge_by = ctrl
+        self._receiver = Receiver(link.replay.received, window=NO_LIMIT)
+        self._receiver.open_channel(LINK_CHANNEL, window=CONTROL_WINDOW)
+        self._incoming = Incoming()
+        self._numbers = ChannelNumbers()
+        self._order = MessageOrder(link.replay)
+        self._closed = False
+
+    def open(self, channel: int, sink: StreamSink, size: int, have: SpanSet | None, window: int, paced: bool) -> bool:
+        """See `DataPlane.open_receiving`. Whether everything is there already."""
+        self._numbers.take(channel)
+        opened = self._receiver.open_channel(channel, size=size, window=max(window, INITIAL_CREDIT))
+        for first, last in have.get_spans() if have else ():
+            self._receiver.already_has(channel, first, last)
+        self.streams[channel] = ReceivingStream(opened, sink, self.data_at, paced=paced)
+        return opened.done
+
+    def close(self, channel: int) -> None:
+        """Write nothing more of it."""
+        if self.streams.pop(channel, None) is not None:
+            self._receiver.close_channel(channel)
+
+    def close_all(self) -> None:
+        """Take nothing any more."""
+        self._closed = True
+        for channel in list(self.streams):
+            self.close(channel)
+
+    def consumed(self, channel: int, count: int) -> None:
+        """See `DataPlane.stream_consumed`."""
+        if channel in self.streams:
+            self._receiver.consumed(channel, count)
+
+    def received_all(self, channel: int) -> None:
+        """Everything of the stream is there: say so, and close it."""
+        if channel in self.streams:
+            self._tell(self._listener.stream_received, channel)
+            self.close(channel)
+
+    # --- what comes --------------------------------------------------------------------------------------------------
+
+    def take_control(self, handler: PortHandler, run: Run, now: float) -> None:
+        """Bytes of channel 0. Raises `CreditExceeded` or `MalformedMessage`."""
+        self._acknowledge_by = handler
+        before = self._incoming.taken
+        for first, last in self._receiver.data_received(LINK_CHANNEL, run.offset, run.length, now):
+            data = b"".join(run.payloads)[first - run.offset : last + 1 - run.offset]
+            for message in self._incoming.put_untrusted(first, data):
+                if self._closed:
+                    return
+                self._tell(self._listener.control_received, message)
+        self._receiver.consumed(LINK_CHANNEL, self._incoming.taken - before)
+
+    def take_probe(self, handler: PortHandler, now: float) -> None:
+        """A datagram that tries whether its size gets here."""
+        self._acknowledge_by = handler
+        self._receiver.datagram_received(0, now, at_once=True)
+
+    def take_message(self, handler: PortHandler, run: Run, now: float) -> None:
+        """A message that might have been lost."""
+        self._acknowledge_by = handler
+        self._receiver.datagram_received(run.length, now)
+        if self._order.is_newest(run.channel, run.sequence):
+            self._tell(self._listener.message_received, run.channel, run.payloads[0])
+        else:
+            self.messages_late += 1
+
+    def take_data(self, handler: PortHandler, run: Run, now: float) -> None:
+        """Bytes of a stream. Raises `CreditExceeded`, or what a sink says of bytes that no honest peer sends."""
+        self._acknowledge_by = handler
+        channel, offset, payloads = run.channel, run.offset, run.payloads
+        stream = self.streams.get(channel)
+        if stream is None:
+            self._take_unexpected(handler, run, now)
+            return
+        self.data_at = now
+        length = run.length
+        try:
+            for first, last in self._receiver.data_received(channel, offset, length, now):
+                count, chunks = last - first + 1, payloads
+                if count != length:
+                    chunks = [b"".join(payloads)[first - offset : last + 1 - offset]]
+                stream.sink.write(first, chunks)
+                stream.meter.add(count, now)
+                if not stream.paced:
+                    self._receiver.consumed(channel, count)
+        except Rejected:
+            raise
+        except Exception as error:
+            self.close(channel)
+            self._tell(self._listener.stream_failed, channel, error)
+            return
+        if stream.channel.received.span_count == 1 and stream.channel.done:
+            self.received_all(channel)
+
+    def _take_unexpected(self, handler: PortHandler, run: Run, now: float) -> None:
+        """Data of a stream that is closed is acknowledged, so that it is not sent again; of one to come it is not."""
+        count = len(run.payloads)
+        handler.counters.unexpected += count
+        self.unexpected += count
+        if run.channel in self._numbers:
+            self._receiver.datagram_received(run.length, now)
+        else:
+            self._link.replay.forget(run.sequence, run.sequence + count - 1)
+
+    # --- what is said of it ------------------------------------------------------------------------------------------
+
+    def next_timeout(self) -> float | None:
+        """When an acknowledgement is due."""
+        return self._receiver.next_timeout()
+
+    def acknowledge(self, now: float) -> None:
+        """Send an acknowledgement if it is due."""
+        acknowledgement = self._receiver.acknowledgement(now)
+        if acknowledgement is not None:
+            self._acknowledge_by.send(pack_acknowledgement(acknowledgement), ACKNOWLEDGEMENT_FLAGS)
+
+    def statistics(self, channel: int, path: TransferStatistics, now: float) -> TransferStatistics:
+        """What a stream does right now, on a path that `path` tells of. Raises `KeyError` if it is not open."""
+        stream = self.streams[channel]
+        return TransferStatistics(
+            rate=stream.meter.read(now),
+            acknowledged=stream.channel.received.count(),
+            sent=0,
+            retransmitted=0,
+            lost_datagrams=0,
+            in_flight=path.in_flight,
+            window=path.window,
+            pacing_rate=path.pacing_rate,
+            round_trip=path.round_trip,
+            minimum_round_trip=path.minimum_round_trip,
+            path_mtu=path.path_mtu,
+            limited_by="path",
+        )

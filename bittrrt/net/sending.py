@@ -1,0 +1,240 @@
+"""The sending half of a data plane: streams with their sources, control messages, and lossy messages on their way out.
+
+next_burst --> source.read --> handler.send_burst --> burst_sent           by Ctrl for channel 0, else Up or Dn
+acknowledgement --> Sender.acknowledged --> a stream is done: its Deferred fires
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+
+from ..errors import SourceChanged
+from ..link.congestion import Congestion
+from ..link.cubic import Cubic
+from ..link.link import Link
+from ..link.model import Model
+from ..link.path_mtu import PathMtu
+from ..link.round_trip import RoundTrip
+from ..link.sender import BURSTS_A_TURN, Burst, Sender
+from ..link.transfer_statistics import TransferStatistics
+from ..wire.acknowledgement import Acknowledgement
+from ..wire.datagram import LINK_CHANNEL, MESSAGE_FLAGS, OVERHEAD, STREAM_FLAGS, URGENT
+from ..wire.spans import SpanSet
+from .clock import Clock
+from .control_stream import CONTROL_WINDOW, Outgoing
+from .handlers import PortHandler
+from .path_prober import AddressProofs, PathProber
+from .streams import INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, SendingStream, StreamSource
+
+MESSAGES_AHEAD: Final = 8  # datagrams of messages beyond the window, so that bulk that fills it does not silence them
+URGENT_AHEAD: Final = 16
+
+
+class Sending:
+    """Everything that one end of a session sends, but for acknowledgements."""
+
+    def __init__(
+        self,
+        link: Link,
+        ctrl: PortHandler,
+        out: PortHandler,
+        *,
+        clock: Clock,
+        congestion: str,
+        mtu: int | None,
+        random: Random,
+        failed: Callable[[int, Exception], None],
+    ) -> None:
+        """`out`: the port of this end's data. `failed` is told of a stream whose source failed. See `DataPlane`."""
+        now = clock.monotonic()
+        self._link = link
+        self._ctrl = ctrl
+        self._out = out
+        self._clock = clock
+        self._failed = failed
+        self._path_mtu = PathMtu(now, fixed=mtu)
+        round_trip = _measured_round_trip((out, ctrl), now)
+        self._sender = Sender(
+            now,
+            congestion=make_congestion(congestion, now, round_trip, random),
+            round_trip=round_trip,
+            path_mtu=self._path_mtu,
+            credit=NO_LIMIT,
+        )
+        control = self._sender.open_channel(LINK_CHANNEL, now, credit=CONTROL_WINDOW, urgent=True)
+        self.control = Outgoing(control)
+        self.streams: dict[int, SendingStream] = {}
+        self._all_sent: dict[int, SendingStream] = {}  # those of which every byte has left at least once
+        self._numbers = ChannelNumbers()
+        self._proofs = AddressProofs()
+        self._prober = PathProber(link, self._sender, out)
+        self.withheld = False
+        """Whether the last turn ended as an address that has not proved itself had had its share."""
+
+    # --- streams and messages ----------------------------------------------------------------------------------------
+
+    def open(
+        self, channel: int, source: StreamSource, size: int, skip: SpanSet | None, limit: float | None, urgent: bool
+    ) -> Deferred[None]:
+        """See `DataPlane.open_sending`."""
+        self._numbers.take(channel)
+        skipped = SpanSet(skip.get_spans()) if skip else SpanSet()
+        if skipped.count() == size:
+            return succeed(None)
+        now, credit = self._clock.monotonic(), INITIAL_CREDIT + skipped.count()
+        opened = self._sender.open_channel(channel, now, credit=credit, urgent=urgent, limit=limit)
+        for first, last in skipped.get_spans():
+            opened.skip(first, last)
+        opened.supply(size, finished=True)
+        finished: Deferred[None] = Deferred(lambda _: self.close(channel))
+        flags = STREAM_FLAGS | URGENT if urgent else STREAM_FLAGS
+        self.streams[channel] = SendingStream(opened, source, flags, finished)
+        self._prober.begin()
+        return finished
+
+    def close(self, channel: int) -> None:
+        """Send nothing more of it, nor again."""
+        stream = self._drop(channel)
+        if stream is not None and not stream.finished.called:
+            stream.finished.errback(CancelledError())
+
+    def _drop(self, channel: int) -> SendingStream | None:
+        stream = self.streams.pop(channel, None)
+        if stream is not None:
+            self._all_sent.pop(channel, None)
+            self._sender.close_channel(channel)
+        return stream
+
+    @property
+    def max_message(self) -> int:
+        """Bytes that a message may have now."""
+        return self._path_mtu.size - OVERHEAD
+
+    def send_message(self, channel: int, data: bytes, urgent: bool) -> bool:
+        """See `DataPlane.send_message`."""
+        if not 0 < channel < 1 << 24 or len(data) > self.max_message:
+            raise ValueError(f"a message of {len(data)} bytes on channel {channel}; {self.max_message} are the most")
+        ahead = (URGENT_AHEAD if urgent else MESSAGES_AHEAD) * self._path_mtu.size
+        size = len(data) + OVERHEAD
+        if self._sender.in_flight + size > self._sender.congestion.window + ahead:
+            return False
+        sequence = self._link.next_sequence
+        handler, flags = (self._ctrl, MESSAGE_FLAGS | URGENT) if urgent else (self._out, MESSAGE_FLAGS)
+        sent_at = handler.send(data, flags, channel)
+        if sent_at is None:
+            return False
+        self._sender.datagram_sent(sequence, size, sent_at)
+        return True
+
+    # --- turns -------------------------------------------------------------------------------------------------------
+
+    def send_due(self, now: float) -> int:
+        """Send what is due, at most four bursts; how many those were."""
+        sender = self._sender
+        sender.on_timeout(now)
+        self.withheld = False
+        bursts = 0
+        while bursts < BURSTS_A_TURN:
+            burst = sender.next_burst(now)
+            if burst is None or not self._send_burst(burst):
+                break
+            bursts += 1
+        self._prober.send(now)
+        return bursts
+
+    def next_timeout(self) -> float | None:
+        """When `send_due` may have something to do."""
+        times = [time for time in (self._sender.next_timeout(), self._prober.next_timeout()) if time is not None]
+        return min(times, default=None)
+
+    def _send_burst(self, burst: Burst) -> bool:
+        """Whether the burst, or its beginning, is on its way, or its stream has failed; False: not now."""
+        channel = burst.channel
+        handler, flags = self._ctrl, STREAM_FLAGS | URGENT
+        source: StreamSource = self.control
+        if channel != LINK_CHANNEL:
+            stream = self.streams[channel]
+            handler, flags, source = self._out, stream.flags, stream.source
+        room = handler.room_for_burst()
+        if room < burst.length + burst.datagrams * OVERHEAD:
+            datagrams = int(room) // (burst.chunk_size + OVERHEAD)
+            if not datagrams:
+                self.withheld = not handler.peer.validated
+                return False
+            burst = burst._replace(length=min(burst.length, datagrams * burst.chunk_size), finished=False)
+        try:
+            payload = source.read(burst.offset, burst.length) if burst.length else b""
+            if len(payload) != burst.length:
+                raise SourceChanged(f"{burst.length - len(payload)} bytes are missing at {burst.offset}")
+        except Exception as error:
+            self._source_failed(channel, error)
+            return True
+        now = self._clock.monotonic()
+        sequence = self._link.next_sequence
+        self._proofs.sending(handler, sequence, now)
+        handler.send_burst(payload, burst.chunk_size, flags, channel, burst.offset)
+        self._sender.burst_sent(burst, sequence, now)
+        if channel != LINK_CHANNEL and stream.channel.next_offset >= stream.channel.available:
+            self._all_sent[channel] = stream
+        return True
+
+    def _source_failed(self, channel: int, error: Exception) -> None:
+        stream = self._drop(channel)
+        if stream is not None:
+            stream.finished.errback(error)
+            self._failed(channel, error)
+
+    def acknowledged(self, handler: PortHandler, acknowledgement: Acknowledgement, now: float) -> None:
+        """The peer has said on `handler` what has arrived. Raises `AcknowledgedUnsent` if that cannot be."""
+        self._sender.acknowledged(acknowledgement, now, sequences_used=self._link.next_sequence)
+        self.control.trim()
+        self._prober.acknowledged(acknowledgement.spans, now)
+        self._proofs.acknowledged(handler, acknowledgement.spans)
+        for channel, stream in list(self._all_sent.items()):
+            if stream.channel.done and not stream.finished.called:
+                stream.finished.callback(None)
+                self._drop(channel)
+
+    # --- for people --------------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is on its way, or is to go."""
+        return bool(self.streams or self.control.backlog or self._sender.in_flight)
+
+    @property
+    def round_trip(self) -> RoundTrip:
+        """The path's, as data sees it."""
+        return self._sender.round_trip
+
+    def statistics(self, channel: int) -> TransferStatistics:
+        """What a channel does right now; channel 0 for the path alone."""
+        statistics = self._sender.statistics(channel, self._clock.monotonic())
+        if statistics.limited_by == "window" and statistics.in_flight * 2 < INITIAL_CREDIT:
+            return replace(statistics, limited_by="peer's disk")  # its credit is not on its way: it waits there
+        return statistics
+
+
+def make_congestion(name: str, now: float, round_trip: RoundTrip, random: Random) -> Congestion:
+    """The congestion control of that name. Raises `ValueError` for a name that is none."""
+    if name == Model.name:
+        return Model(now, round_trip=round_trip, random=random)
+    if name == Cubic.name:
+        return Cubic(round_trip=round_trip)
+    raise ValueError(f"no congestion control is named {name}: choose {Model.name} or {Cubic.name}")
+
+
+def _measured_round_trip(handlers: tuple[PortHandler, ...], now: float) -> RoundTrip:
+    """The path's, as heartbeats know it: a copy, since what data adds is not what an idle link has."""
+    round_trip = RoundTrip()
+    for handler in handlers:
+        known = handler.path.round_trip
+        if known.latest is not None:
+            round_trip.add(known.minimum, now)
+            break
+    return round_trip

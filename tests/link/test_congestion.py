@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import math
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bittrrt.link.congestion import Sample
+from bittrrt.link.cubic import Cubic
+from bittrrt.link.model import Model, State
+from bittrrt.link.overflow import BETA, Overflow
+from bittrrt.link.round_trip import RoundTrip
+from bittrrt.link.rounds import MaximumOfRounds, Round
+
+
+def sample(now: float, delivered: int, **values: object) -> Sample:
+    defaults = Sample(now, 12_000, 0, 60_000, delivered, delivered - 60_000, 1e6, False, 0.05)
+    return defaults._replace(**values)  # type: ignore[arg-type]
+
+
+class ModelTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.delivered = 60_000
+        self.model = Model(0.0, round_trip=RoundTrip(), random=Random(1))
+
+    def run_at(self, rate: float, seconds: float, since: float = 0.0, **values: object) -> None:
+        for step in range(int(seconds / 0.01)):
+            self.delivered += 12_000
+            self.model.update(sample(since + step * 0.01, self.delivered, rate=rate, **values))
+
+    def test_startup_ends_when_the_rate_grows_no_more(self) -> None:
+        self.run_at(1e6, 1.0)
+        self.assertIsNot(self.model.state, State.STARTUP)
+        self.assertEqual(self.model.bandwidth, 1e6)
+
+    def test_the_window_is_two_products_and_something_for_clumps(self) -> None:
+        self.run_at(1e6, 1.0)
+        self.assertTrue(1.9 * 50_000 < self.model.window < 3.5 * 50_000, self.model.window)
+
+    def test_an_application_limited_sample_may_only_raise_the_rate(self) -> None:
+        self.run_at(1e6, 1.0)
+        self.run_at(2e5, 3.0, since=1.0, application_limited=True)
+        self.assertEqual(self.model.bandwidth, 1e6)
+        self.model.update(sample(5.0, 10**8, rate=2e6, application_limited=True))
+        self.assertEqual(self.model.bandwidth, 2e6)
+
+    def test_a_slower_path_is_believed_after_some_rounds(self) -> None:
+        self.run_at(1e6, 1.0)
+        self.run_at(2e5, 3.0, since=1.0)
+        self.assertEqual(self.model.bandwidth, 2e5)
+
+    def test_the_minimum_round_trip_is_measured_anew_after_ten_seconds(self) -> None:
+        self.run_at(1e6, 1.0)
+        self.run_at(1e6, 12.0, since=1.0, round_trip=0.08, in_flight=1000)
+        self.assertEqual(self.model.minimum_round_trip, 0.08)
+
+    def test_after_persistent_trouble_it_starts_again_from_half(self) -> None:
+        self.run_at(1e6, 1.0)
+        self.model.persistent_trouble()
+        self.assertIs(self.model.state, State.STARTUP)
+        self.assertEqual(self.model.bandwidth, 5e5)
+
+
+class CubicTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.round_trip = RoundTrip()
+        self.round_trip.add(0.05, 0.0)
+        self.cubic = Cubic(round_trip=self.round_trip)
+
+    def test_slow_start_doubles_and_a_loss_takes_three_tenths(self) -> None:
+        before = self.cubic.window
+        self.cubic.update(sample(0.1, 12_000))
+        self.assertEqual(self.cubic.window, before + 12_000)
+        self.cubic.update(sample(0.2, 24_000, acknowledged=0, lost=1200))
+        self.assertEqual(self.cubic.window, int((before + 12_000) * 0.7))
+        self.cubic.update(sample(0.21, 25_000, acknowledged=0, lost=1200))  # of the same round trip
+        self.assertEqual(self.cubic.window, int((before + 12_000) * 0.7))
+
+    def test_slow_start_ends_when_round_trips_have_grown(self) -> None:
+        for step in range(9):
+            self.cubic.update(sample(0.1 + step / 100, 12_000 * step, round_trip=0.08))
+        self.assertFalse(self.cubic.in_slow_start)
+
+    def test_it_comes_back_to_its_window_along_the_curve(self) -> None:
+        self.cubic.update(sample(0.1, 12_000, acknowledged=0, lost=1200))
+        low = self.cubic.window
+        for step in range(1000):
+            self.cubic.update(sample(0.2 + step / 100, 100_000 + 12_000 * step))
+        self.assertGreater(self.cubic.window, low / 0.7)
+
+    def test_a_false_loss_is_undone(self) -> None:
+        before = self.cubic.window
+        self.cubic.update(sample(0.1, 12_000, acknowledged=0, lost=1200))
+        self.cubic.loss_was_false()
+        self.assertEqual(self.cubic.window, before)
+
+
+class OverflowTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.overflow = Overflow(Random(1))
+        self.round = Round()
+
+    def rounds(self, count: int, lost: int, *, queued: bool = True, quickest: float = 0.1) -> list[bool]:
+        """So many rounds of a hundred datagrams, `lost` of each lost."""
+        judged = []
+        for _ in range(count):
+            self.round.acknowledged, self.round.lost = (100 - lost) * 1000, lost * 1000
+            self.round.quickest = quickest
+            now = self.round.count * 0.1
+            judged.append(self.overflow.happened(self.round, now, minimum=0.05, queued=queued, datagram_size=1000))
+            self.round.begin(0)
+        return judged
+
+    def test_loss_that_is_always_there_is_no_overflow(self) -> None:
+        self.rounds(16, 5, queued=False)
+        self.assertNotIn(True, self.rounds(30, 5))
+
+    def test_much_loss_in_one_round_is_an_overflow_if_a_queue_stands(self) -> None:
+        self.rounds(16, 1)
+        self.assertEqual(self.rounds(1, 20, queued=False), [False])
+        self.assertTrue(self.overflow.excess)
+        self.assertEqual(self.rounds(2, 20), [True, False])
+
+    def test_the_bound_comes_down_and_goes_back_along_the_curve(self) -> None:
+        self.overflow.answer(100_000, 0.05, 1.0)
+        self.assertAlmostEqual(self.overflow.bound(1.0) / 1e5, BETA)
+        self.assertGreater(self.overflow.bound(60.0), 100_000)
+        self.overflow.undo()
+        self.assertEqual(self.overflow.bound(1.0), math.inf)
+
+    def test_beside_flows_that_never_yield_it_stops_yielding(self) -> None:
+        for _ in range(40):
+            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
+            self.rounds(10, 0, quickest=0.099)
+        self.assertTrue(self.overflow.contended)
+        self.assertEqual(self.overflow.bound(self.round.count * 0.1), math.inf)
+
+    def test_a_queue_that_shrank_shows_that_somebody_yields(self) -> None:
+        for _ in range(40):
+            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
+            self.rounds(10, 0, quickest=0.07)
+        self.assertFalse(self.overflow.contended)
+
+
+class MaximumOfRoundsTests(SynchronousTestCase):
+    def test_values_expire_but_for_the_last(self) -> None:
+        maximum = MaximumOfRounds(3)
+        for now, value in enumerate((5.0, 4.0, 3.0, 2.0)):
+            maximum.add(value, now)
+        self.assertEqual(maximum.value, 4.0)
+        maximum.expire(20)
+        self.assertEqual(maximum.value, 2.0)

@@ -1,0 +1,76 @@
+"""Watches every (key, nonce) pair that the tests seal with: one used twice fails the test that did it.
+
+An encryptor's nonces ascend under each key, so the last one is all that has to be remembered of a key; a nonce that is
+not above it is taken for a repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from twisted.trial.unittest import SynchronousTestCase
+
+from bittrrt.link import encryptor
+
+
+class NonceRecorder:
+    """The last nonce sealed with, by key."""
+
+    def __init__(self) -> None:
+        self.last_nonces: dict[bytes, bytes] = {}
+        self.sealed = 0
+        self.repeats: list[str] = []
+        """What was not told yet: an error that is raised may be caught on its way to the test."""
+
+    def aead(self, key: bytes) -> RecordedAead:
+        """Stands in for `ChaCha20Poly1305(key)`."""
+        return RecordedAead(self, key)
+
+    def record(self, key: bytes, nonce: bytes) -> None:
+        """`nonce` is about to be sealed with. Raises `AssertionError` if it could have been before."""
+        last = self.last_nonces.get(key, b"")
+        if nonce <= last:  # the same size, big-endian: bytes compare as the numbers do
+            self.repeats.append(f"nonce {nonce.hex()} after {last.hex()} under one key")
+            raise AssertionError(self.repeats[-1])
+        self.last_nonces[key] = nonce
+        self.sealed += 1
+
+    def tell(self) -> None:
+        """Raises `AssertionError` if a nonce was repeated since this was called last."""
+        repeats, self.repeats = self.repeats, []
+        if repeats:
+            raise AssertionError("; ".join(repeats))
+
+
+class RecordedAead:
+    """A ChaCha20-Poly1305 key whose nonces are recorded."""
+
+    __slots__ = ("_aead", "_key", "_recorder", "decrypt")
+
+    def __init__(self, recorder: NonceRecorder, key: bytes) -> None:
+        self._aead = ChaCha20Poly1305(key)
+        self._key = key
+        self._recorder = recorder
+        self.decrypt: Callable[[bytes, bytes, bytes | None], bytes] = self._aead.decrypt
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        self._recorder.record(self._key, nonce)
+        return self._aead.encrypt(nonce, data, associated_data)
+
+
+recorder = NonceRecorder()
+"""That of this process."""
+
+
+def watch_every_test() -> None:
+    """Record what every encryptor seals from now on, and end every test with a look at it."""
+    encryptor.ChaCha20Poly1305 = recorder.aead  # type: ignore[assignment,attr-defined]
+    run = SynchronousTestCase.run
+
+    def watched_run(test: SynchronousTestCase, result: Any) -> Any:
+        test.addCleanup(recorder.tell)  # the first to be added is the last to run
+        return run(test, result)
+
+    SynchronousTestCase.run = watched_run  # type: ignore[method-assign]
