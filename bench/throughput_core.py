@@ -84,6 +84,9 @@ class End:
     def data_plane_failed(self, why: LinkError) -> None:
         raise SystemExit(f"data plane: {why}")
 
+    def data_plane_closed(self) -> None:
+        pass
+
     # a session's observer, and the listener of the server's end
     def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None: ...
     def session_suspected(self, connection: ClientConnection) -> None: ...

@@ -21,6 +21,7 @@ from ..net.port_manager import parse_port_ranges
 from ..settings import Settings, settings_from_options
 from ..wire.datagram import PortType
 from ..wire.endpoint import parse_host_port
+from .descriptors import allow_many_files
 from .invitation import ServerEndpoint, make_invitation, remember_endpoint
 from .server_service import ServerService, cannot_listen
 
@@ -82,6 +83,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: PLC0415  twistd has chosen which by now
 
     settings = options.settings
+    allow_many_files()
     check_port(settings)
     try:
         home = Home(settings.home)
