@@ -20,6 +20,7 @@ from ..net.transfer_jobs import Get, Put, TransferJob
 from ..net.transfer_link import TransferLink
 from ..net.turns import in_thread_of
 from .client_tap import known_identity
+from .descriptors import allow_many_files
 from .progress import Style, TransferDisplay
 from .remote import Mtu, Rate, Remote, parse_remote
 from .running import run_command
@@ -177,6 +178,7 @@ def _run(
 ) -> None:
     if quiet and as_json:
         raise SettingsError("--quiet and --json exclude each other")
+    allow_many_files()
     display = TransferDisplay(Style.JSON if as_json else Style.QUIET if quiet else Style.PEOPLE)
     transfer = Transfer(session_opener(ctx, host), make_job, display, mtu=mtu or None, congestion=congestion)
     run_command(transfer.run)

@@ -15,12 +15,12 @@ from ..files.home import Home
 from ..files.identity import Identity
 from ..files.invites import Invites
 from ..files.share import Shares
-from ..net.acceptor import Takers
 from ..net.client import Client
 from ..net.rendezvous_server import RendezvousFactory
 from ..net.server import Server
 from ..net.server_transfers import FileService, serve_files
 from ..net.streams import DataPlaneListener
+from ..net.takers import Takers
 from ..net.tls import ConnectionCreator
 from ..net.turns import in_thread_of
 from ..settings import Settings

@@ -21,6 +21,7 @@ from ..net.port_manager import parse_port_ranges
 from ..settings import Settings, settings_from_options
 from ..wire.datagram import PortType
 from ..wire.endpoint import parse_host_port
+from .descriptors import allow_many_files
 from .invitation import ServerEndpoint, make_invitation, remember_endpoint
 from .server_service import ServerService, cannot_listen
 
@@ -55,8 +56,6 @@ class Options(usage.Options):
         try:
             self.settings = settings_from_options(named, self["config"])
             check(self.settings)
-            if self.settings.root is not None:
-                Root(self.settings.root).close()
         except LinkError as error:
             raise SystemExit(f"bittrrt: {error}") from None
 
@@ -70,6 +69,8 @@ def check(settings: Settings) -> None:
             parse_host_port(settings.advertise)
     except SettingsError as error:
         raise SettingsError(f"advertise: {error}") from None
+    if settings.root is not None:
+        Root(settings.root).close()
     if settings.stale_after is not None and settings.stale_after < 2 * settings.heartbeat:
         raise SettingsError(
             f"stale-after: {settings.stale_after} ms is less than two heartbeats of {settings.heartbeat} ms: one"
@@ -82,6 +83,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: PLC0415  twistd has chosen which by now
 
     settings = options.settings
+    allow_many_files()
     check_port(settings)
     try:
         home = Home(settings.home)

@@ -178,14 +178,15 @@ class Sender:
     def _probe(self, datagram_size: int) -> Burst | None:
         """Data that shows whether the path lives: what is lost or new if there is any, else the oldest in flight."""
         chunk_size = datagram_size - OVERHEAD
+        datagrams = min(self._probes, MAX_BURST // datagram_size or 1)  # over loopback one may fill a whole write
         for channel in self._turns:
-            burst = self._burst_of(channel, self._probes, chunk_size)
+            burst = self._burst_of(channel, datagrams, chunk_size)
             if burst is not None:
                 return burst
         oldest = self._in_flight.oldest
         if oldest is not None and oldest.channel is not None and oldest.channel.number in self.channels:
             for first, last in oldest.ranges_of(oldest.outstanding):
-                length = min(last - first + 1, self._probes * chunk_size)
+                length = min(last - first + 1, datagrams * chunk_size)
                 channel = oldest.channel
                 return Burst(channel.number, first, length, chunk_size, True, False, channel.urgent)
         for channel in self._turns:

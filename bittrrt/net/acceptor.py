@@ -10,7 +10,6 @@ About once a second what arrived is made safe, in a thread, while more arrives.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -44,6 +43,7 @@ from ..wire.transfer_messages import (
     tell_spans,
 )
 from .offerer import MAX_UNDER_WAY
+from .takers import Takers, Taking
 from .tally import FileProgress, Tally
 from .transfer_plane import TransferPlane
 from .turns import InThread, Turns
@@ -66,62 +66,6 @@ class Destination(Protocol):
 
     def tally(self, request: int) -> Tally:
         """Where to count what belongs to a request."""
-
-
-@dataclass(slots=True, eq=False)
-class _Taking:
-    """One file on its way."""
-
-    acceptor: Acceptor
-    offer: Offer
-    goal: Goal
-    tally: Tally
-    digest: bytes | None
-    sink: Sink | None = None
-    key: GoalKey | None = None
-    streaming: bool = False
-    saving: bool = False
-    """Whether a thread saves it, or reads it for its digest."""
-    closing: bool = False
-    """Whether a thread gives it its name, or keeps what there is."""
-    cancelled: FileError | None = None
-    """Why it is not to be opened any more."""
-    awaited: list[Deferred[None]] = field(default_factory=list)
-    """Fire when the file is closed."""
-
-    @property
-    def ready(self) -> bool:
-        return self.sink is not None and self.sink.complete and self.digest is not None and not self.closing
-
-
-class Takers:
-    """Who writes which file in this process, so that a client that comes back gets its own from its old session."""
-
-    def __init__(self) -> None:
-        self._takings: dict[GoalKey, tuple[str, _Taking]] = {}
-
-    def took(self, key: GoalKey, owner: str, taking: _Taking) -> None:
-        """`owner` writes it."""
-        self._takings[key] = owner, taking
-
-    def left(self, taking: _Taking) -> None:
-        """It is closed."""
-        if taking.key is not None and self._takings.get(taking.key, (None, None))[1] is taking:
-            del self._takings[taking.key]
-
-    def wait_for(self, key: GoalKey, owner: str, acceptor: Acceptor) -> Deferred[None] | None:
-        """Fires when the file is closed, which it soon is: it is about to be, or another session of its owner has it.
-
-        None if it will not be.
-        """
-        taker, taking = self._takings.get(key, ("", None))
-        if taking is None or not (taking.closing or (taker == owner and taking.acceptor is not acceptor)):
-            return None
-        closed: Deferred[None] = Deferred()
-        taking.awaited.append(closed)
-        if not taking.closing:
-            taking.acceptor.give_up(taking)
-        return closed
 
 
 class Acceptor:
@@ -147,7 +91,7 @@ class Acceptor:
         self._owner = owner
         self._takers = takers or Takers()
         self._opening = Turns(in_thread)
-        self._taking: dict[int, _Taking] = {}
+        self._taking: dict[int, Taking] = {}
         self._folders: dict[int, Folders] = {}
         self._finishing = False
         self._closing: set[Deferred[Any]] = set()
@@ -218,11 +162,11 @@ class Acceptor:
         if len(self._taking) >= MAX_TAKEN:
             raise TransferBusy(f"more than {MAX_TAKEN} files at a time; try again later")
         goal = self._destination.goal(offer)
-        taking = _Taking(self, offer, goal, self._destination.tally(offer.request), offer.digest)
+        taking = Taking(self, offer, goal, self._destination.tally(offer.request), offer.digest)
         self._taking[offer.channel] = taking
         self._open(taking, tries_left=1)
 
-    def _open(self, taking: _Taking, tries_left: int) -> None:
+    def _open(self, taking: Taking, tries_left: int) -> None:
         offer = taking.offer
         version = FileVersion(offer.size, offer.mtime_ns, offer.mode, offer.sample)
         opening = self._opening.do(partial(open_goal_untrusted, taking.goal, version, offer.digest))
@@ -235,7 +179,7 @@ class Acceptor:
 
         opening.addBoth(opened)
 
-    def _opened(self, taking: _Taking, result: tuple[Sink, GoalKey] | None) -> None:
+    def _opened(self, taking: Taking, result: tuple[Sink, GoalKey] | None) -> None:
         channel = taking.offer.channel
         if result is None:
             self._taking.pop(channel, None)
@@ -264,7 +208,7 @@ class Acceptor:
         self._say(Accept(channel, have))
         self._finish_ready()
 
-    def _not_opened(self, taking: _Taking, error: BaseException | None, tries_left: int) -> None:
+    def _not_opened(self, taking: Taking, error: BaseException | None, tries_left: int) -> None:
         if isinstance(error, TransferBusy) and tries_left and not self._stopped:
             self._opening.do(partial(goal_key_untrusted, taking.goal)).addCallbacks(
                 lambda key: self._ask_its_taker(taking, error, key),
@@ -273,14 +217,14 @@ class Acceptor:
         else:
             self._give_up_opening(taking, error)
 
-    def _ask_its_taker(self, taking: _Taking, error: BaseException | None, key: GoalKey) -> None:
+    def _ask_its_taker(self, taking: Taking, error: BaseException | None, key: GoalKey) -> None:
         closed = self._takers.wait_for(key, self._owner, self)
         if closed is None:
             self._give_up_opening(taking, error)
         else:
             closed.addCallback(lambda _: self._open(taking, tries_left=0))
 
-    def _give_up_opening(self, taking: _Taking, error: BaseException | None) -> None:
+    def _give_up_opening(self, taking: Taking, error: BaseException | None) -> None:
         if self._taking.pop(taking.offer.channel, None) is not None and taking.cancelled is None:
             self._refuse(taking.offer, self._as_error(error, taking.goal.name))
 
@@ -316,7 +260,7 @@ class Acceptor:
             elif sink.behind > BEHIND:
                 self._save(taking, sink.catch_up)
 
-    def _save(self, taking: _Taking, work: Callable[[], Any]) -> None:
+    def _save(self, taking: Taking, work: Callable[[], Any]) -> None:
         taking.saving = True
 
         def saved(outcome: Any) -> None:
@@ -341,7 +285,7 @@ class Acceptor:
         """Give names to all that is whole: small files together, each larger one by itself."""
         if self._stopped:
             return
-        small: list[_Taking] = []
+        small: list[Taking] = []
         for taking in self._taking.values():
             if taking.ready and not (self._finishing and taking.offer.size < FINISHED_ALONE):
                 if taking.offer.size >= FINISHED_ALONE:
@@ -356,7 +300,7 @@ class Acceptor:
         self._finishing = False
         self._finish_ready()
 
-    def _finish(self, batch: list[_Taking]) -> Deferred[Any]:
+    def _finish(self, batch: list[Taking]) -> Deferred[Any]:
         whole = []
         for taking in batch:
             taking.closing = True
@@ -378,7 +322,7 @@ class Acceptor:
 
         return self._close_with(partial(finish_together, whole), finished)
 
-    def _fail(self, taking: _Taking, cause: BaseException | None) -> None:
+    def _fail(self, taking: Taking, cause: BaseException | None) -> None:
         """It cannot be taken: what has arrived is kept, where the error does not say otherwise."""
         if self._taking.get(taking.offer.channel) is not taking or taking.closing:
             return
@@ -398,11 +342,11 @@ class Acceptor:
         else:
             self._leave(taking, error)
 
-    def give_up(self, taking: _Taking) -> None:
+    def give_up(self, taking: Taking) -> None:
         """The same client wants to write the file in another session."""
         self._fail(taking, TransferBusy(f"{taking.goal.name}: another session of this client goes on with it"))
 
-    def _leave(self, taking: _Taking, error: FileError | None) -> None:
+    def _leave(self, taking: Taking, error: FileError | None) -> None:
         """Close what has arrived, for the next call; or for good, if the file is no longer what it was."""
         sink = taking.sink
         self._taking.pop(taking.offer.channel, None)
@@ -428,7 +372,7 @@ class Acceptor:
         closing.addBoth(then)
         return closing.addBoth(lambda _: self._closing.discard(closing))
 
-    def _closed(self, taking: _Taking) -> None:
+    def _closed(self, taking: Taking) -> None:
         self._takers.left(taking)
         for closed in taking.awaited:
             closed.callback(None)

@@ -39,10 +39,10 @@ from ..wire.transfer_messages import (
     pack_entries,
     reason_of,
 )
-from .acceptor import Takers
 from .client import Client
 from .clock import Clock
 from .offerer import MAX_BACKLOG, SendJob
+from .takers import Takers
 from .tally import Tally
 from .transfer_plane import OpenPlane
 from .transfers import Transfers

@@ -63,10 +63,14 @@ class Tally:
     known: int = 0
     """Files that had arrived when the session was lost: in the new one they are skipped, and not counted again."""
 
+    _cut_off: set[str] = field(default_factory=set)
+    """Files that were on their way when the session was lost."""
+
     def begun(self, channel: int, progress: FileProgress) -> None:
         """A file is on its way."""
         self.under_way[channel] = progress
-        self.resumed += progress.already
+        if progress.name not in self._cut_off:  # what this call has brought before does not count as resumed
+            self.resumed += progress.already
         self.on_file("resumed" if progress.already else "begun", progress)
 
     def done(self, channel: int) -> None:
@@ -95,6 +99,7 @@ class Tally:
 
     def session_lost(self, *, all_again: bool) -> None:
         """What was on its way is offered again; with `all_again`, so is what has arrived."""
+        self._cut_off = {progress.name for progress in self.under_way.values()}
         self.under_way.clear()
         if all_again:
             self.known = self.files + self.skipped

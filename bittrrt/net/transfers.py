@@ -25,9 +25,10 @@ from ..wire.transfer_messages import (
     encode_transfer_message,
     parse_transfer_message_untrusted,
 )
-from .acceptor import Acceptor, Destination, Takers
+from .acceptor import Acceptor, Destination
 from .clock import Clock
 from .offerer import Offerer
+from .takers import Takers
 from .transfer_plane import OpenPlane
 from .turns import InThread
 

@@ -16,11 +16,11 @@ from bittrrt.errors import FileError
 from bittrrt.files.root import Root
 from bittrrt.files.share import Shares
 from bittrrt.link.transfer_statistics import TransferStatistics
-from bittrrt.net.acceptor import Takers
 from bittrrt.net.client_transfers import ClientTransfers, Wanted
 from bittrrt.net.clock import Clock as MonotonicClock
 from bittrrt.net.server_transfers import FileService, ServerTransfers
 from bittrrt.net.streams import DataPlaneListener, StreamSink, StreamSource
+from bittrrt.net.takers import Takers
 from bittrrt.net.tally import FileProgress, Tally
 from bittrrt.net.transfer_jobs import Get, Put, TransferJob
 from bittrrt.wire.spans import SpanSet
