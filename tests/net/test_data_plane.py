@@ -48,7 +48,7 @@ class StreamTests(SimulatedDataTestCase):
             self.network.run_for(10)
             self.assertEqual(done, [])
             blocked.clear()
-            self.network.run_until(lambda done=done: done, 10)
+            self.network.run_until(done.__len__, 10)
             self.assert_whole(data, sink)
 
     @with_seeds(1, 2)
