@@ -238,6 +238,18 @@ class FindingMtuTests(SimulatedDataTestCase):
         self.assertEqual(self.client_plane.statistics(number).lost_datagrams, 0)
         self.assertEqual(self.client_plane.max_message, 8952 - 48)
 
+    def test_a_probe_after_silence_fits_one_write_at_the_largest_size(self) -> None:
+        self.network.largest = 65_507
+        data = self.network.random.randbytes(3_000_000)
+        _, sink, done = self.send(data, limit=1_000_000.0)
+        self.network.run_for(1.5)
+        self.network.cut = True
+        self.network.run_for(1)
+        self.network.cut = False
+        self.network.run_until(done.__len__, 20)
+        self.assert_whole(data, sink)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_a_size_that_this_machine_refuses_is_not_tried_again(self) -> None:
         self.network.largest = 65_507
         self.network.largest_sent = 1472
