@@ -185,10 +185,11 @@ class Sender:
                 return burst
         oldest = self._in_flight.oldest
         if oldest is not None and oldest.channel is not None and oldest.channel.number in self.channels:
+            channel = oldest.channel
             for first, last in oldest.ranges_of(oldest.outstanding):
-                length = min(last - first + 1, datagrams * chunk_size)
-                channel = oldest.channel
-                return Burst(channel.number, first, length, chunk_size, True, False, channel.urgent)
+                for begin, end in channel.acknowledged.missing(first, last):  # not what got there by another datagram
+                    length = min(end - begin + 1, datagrams * chunk_size)
+                    return Burst(channel.number, begin, length, chunk_size, True, False, channel.urgent)
         for channel in self._turns:
             if channel.waiting or oldest is not None:  # no credit: an empty datagram asks for it
                 return Burst(channel.number, channel.next_offset, 0, chunk_size, False, False, channel.urgent)

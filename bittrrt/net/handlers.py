@@ -27,7 +27,7 @@ from ..settings import Settings, as_settings
 from ..wire.datagram import HEARTBEAT, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType, Run
 from ..wire.heartbeat import Heartbeat, answer_heartbeat, first_heartbeat, parse_heartbeat_untrusted
 from .clock import SYSTEM_CLOCK, Clock
-from .port import Buffer, PortCounters
+from .port import MAX_BATCH, Buffer, PortCounters
 
 
 class PortListener(Protocol):
@@ -220,7 +220,7 @@ class PortHandler(DatagramProtocol, ABC):
         port = self._burst_port()
         if port is None or self.peer.address is None or not port.can_write_batch:
             return 0
-        return self.peer.room
+        return min(self.peer.room, MAX_BATCH)
 
     def send_burst(self, payload: bytes, chunk_size: int, flags: int, channel: int, offset: int) -> None:
         """Seal `payload` in datagrams of `chunk_size` bytes each and send them; `room_for_burst` has room for them."""

@@ -172,6 +172,8 @@ class Sending:
             if len(payload) != burst.length:
                 raise SourceChanged(f"{burst.length - len(payload)} bytes are missing at {burst.offset}")
         except Exception as error:
+            if channel == LINK_CHANNEL:
+                raise
             self._source_failed(channel, error)
             return True
         now = self._clock.monotonic()

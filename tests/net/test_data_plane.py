@@ -26,17 +26,30 @@ class StreamTests(SimulatedDataTestCase):
         self.assertEqual((self.there.received, self.here.received), ([up], [down]))
         self.assertEqual((up % 2, down % 2), (1, 0))
 
-    @with_seeds(*range(6))
+    @with_seeds(*range(1000, 1060))
     def test_nothing_is_lost_or_written_twice_on_a_bad_network(self) -> None:
-        network = self.network
-        network.loss, network.duplication = network.random.uniform(0, 0.2), network.random.uniform(0, 0.1)
-        network.delay = (0.01, 0.01 + network.random.uniform(0, 0.03))
-        data = network.random.randbytes(150_000)
-        down = network.random.random() < 0.5
-        _, sink, done = self.send(data, down=down)
-        network.run_until(lambda: done, 60)
-        self.assertEqual(done, [None])
-        self.assert_whole(data, sink)
+        network, random = self.network, self.network.random
+        network.loss, network.duplication = random.uniform(0, 0.3), random.uniform(0, 0.2)
+        network.delay = (0.01, 0.01 + random.uniform(0, 0.05))
+        data = random.randbytes(random.randrange(1, 60_000))
+        streams = [self.send(data, down=random.random() < 0.5) for _ in range(random.randrange(1, 4))]
+        network.run_until(lambda: all(done for _, _, done in streams), 60)
+        for _, sink, done in streams:
+            self.assertEqual(done, [None])
+            self.assert_whole(data, sink)
+        self.assertEqual(self.here.ends + self.there.ends, [])
+
+    def test_it_goes_on_when_the_port_that_was_blocked_is_open_again(self) -> None:
+        data = self.network.random.randbytes(200_000)
+        for blocked in (self.network.blocked_to, self.network.blocked_from):
+            _, sink, done = self.send(data, limit=100_000.0)
+            self.network.run_for(0.5)
+            blocked.add(self.connection.ports[PortType.UP])
+            self.network.run_for(10)
+            self.assertEqual(done, [])
+            blocked.clear()
+            self.network.run_until(done.__len__, 10)
+            self.assert_whole(data, sink)
 
     @with_seeds(1, 2)
     def test_it_goes_on_while_the_client_moves_every_two_seconds(self) -> None:
@@ -224,6 +237,18 @@ class FindingMtuTests(SimulatedDataTestCase):
         self.assertEqual(self.client_plane.statistics(number).path_mtu, 8952)
         self.assertEqual(self.client_plane.statistics(number).lost_datagrams, 0)
         self.assertEqual(self.client_plane.max_message, 8952 - 48)
+
+    def test_a_probe_after_silence_fits_one_write_at_the_largest_size(self) -> None:
+        self.network.largest = 65_507
+        data = self.network.random.randbytes(3_000_000)
+        _, sink, done = self.send(data, limit=1_000_000.0)
+        self.network.run_for(1.5)
+        self.network.cut = True
+        self.network.run_for(1)
+        self.network.cut = False
+        self.network.run_until(done.__len__, 20)
+        self.assert_whole(data, sink)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_size_that_this_machine_refuses_is_not_tried_again(self) -> None:
         self.network.largest = 65_507
