@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..errors import CreditExceeded
 from ..wire.session_messages import Kind
 from ..wire.spans import SpanSet
 from .data_plane import DataPlane
@@ -282,6 +283,8 @@ class StreamTransport:
 
     def peer_ended(self, size: int) -> None:
         """The other end sends `size` bytes in all. Raises `CreditExceeded` if that cannot be."""
+        if self._peer_end is not None:
+            raise CreditExceeded(f"channel {self.channel} ends at {self._peer_end}, and at {size}")
         self._owner.plane.end_receiving(self.channel, size)
         self._peer_end = size
         self._soon()
@@ -291,7 +294,7 @@ class StreamTransport:
         if self._peer_end is None or self._in_order.next != self._peer_end:
             self.lost(ConnectionLost("the other end closed the stream"), tell=False)
             return
-        self._all_arrived = True
+        self._ended = self._all_arrived = True
         self._written.clear()
         self._owner.plane.close_stream(self.channel)
         self._stop_producer()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
+from twisted.protocols.basic import FileSender
 from zope.interface import implementer
 
 from bittrrt.errors import ControlOverflow, LinkError, NotBittrRt, PeerMisbehaved
@@ -266,6 +268,35 @@ class StreamTests(SessionTestCase):
         self.network.run_until(lambda: near.ends and far.ends, within=120)
         self.assertEqual(len(far.data), size)
         self.assertLessEqual(writer.most, BUFFER + 65536)
+
+    def test_a_reader_that_was_paused_when_the_writer_left_still_gets_everything(self) -> None:
+        near, far = self.open_stream()
+        far.transport.pauseProducing()
+        near.transport.write(SOME)
+        near.transport.loseConnection()
+        self.network.run_until(lambda: near.ends, within=10)
+        self.network.run_for(1)
+        self.assertEqual((far.data, far.ends), (b"", []))
+        far.transport.resumeProducing()
+        self.network.run_until(lambda: far.ends, within=1)
+        self.assertEqual(far.data, SOME)
+        self.assertEqual(far.ends, [ConnectionDone])
+        self.close()
+
+    def test_a_pull_producer_is_asked_as_far_as_memory_is_set_aside_for(self) -> None:
+        near, far = self.open_stream()
+        sent = FileSender().beginFileTransfer(BytesIO(SOME * 8), near.transport)
+        self.network.run_until(lambda: sent.called, within=60)
+        near.transport.loseConnection()
+        self.network.run_until(lambda: far.ends, within=60)
+        self.assertEqual(far.data, SOME * 8)
+
+    def test_a_peer_that_ends_a_stream_twice_is_cut_off(self) -> None:
+        near, _ = self.open_stream()
+        self.opened.say(Kind.END, near.transport.channel, 10)
+        self.opened.say(Kind.END, near.transport.channel, 20)
+        self.network.run_for(1)
+        self.assertIsInstance(self.there.ends[0], PeerMisbehaved)
 
     def test_a_stream_that_nobody_takes_is_closed(self) -> None:
         self.there.accepts = None
