@@ -75,6 +75,11 @@ class ServerService(Service):
         )
         notify("READY=1")
 
+    @property
+    def port(self) -> int:
+        """The TCP port on which it listens; another one than in the settings if that is 0."""
+        return int(self._port.getHost().port)
+
     def _accept_data(self, client: Client) -> DataPlaneListener:
         """A client begins to ask for files, or to put some: with the rights that its line gives it now."""
         known = self.server.authorized.lookup(client.fingerprint)

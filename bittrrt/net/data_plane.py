@@ -135,34 +135,48 @@ class DataPlane:
         self,
         channel: int,
         source: StreamSource,
-        size: int,
+        size: int | None,
         *,
         skip: SpanSet | None = None,
         limit: float | None = None,
         urgent: bool = False,
+        trim: Callable[[int], None] | None = None,
     ) -> Deferred[None]:
         """Send the `size` bytes of `source`, but for the offsets in `skip`, which the peer has; `limit`: bytes/s.
+
+        With None for a `size` that is not known yet, say `supply`. `trim` is told, with every acknowledgement, the
+        offset below which nothing is read again.
 
         Fires when all is acknowledged, and the stream is closed then. Fails with `CancelledError` if it is closed
         before, and with the error of the source. Raises `ValueError` for a channel that was used already.
         """
         self._check_open()
-        finished = self._sending.open(channel, source, size, skip, limit, urgent)
+        finished = self._sending.open(channel, source, size, skip, limit, urgent, trim)
         self._prepare_for_bulk(self._out)
         self._pump_soon()
         return finished
+
+    def supply(self, channel: int, end: int, *, finished: bool = False) -> None:
+        """The source of a stream opened without a size can be read up to `end`; `finished`: there will be no more.
+
+        Raises `KeyError` if it is not open, and `ValueError` for an `end` below that of before.
+        """
+        self._sending.supply(channel, end, finished)
+        self._pump_soon()
 
     def open_receiving(
         self,
         channel: int,
         sink: StreamSink,
-        size: int,
+        size: int | None,
         *,
         have: SpanSet | None = None,
         window: int = WINDOW,
         paced: bool = False,
     ) -> None:
         """Write a stream of `size` bytes to `sink`; the offsets in `have` are there already, and do not come.
+
+        With None for a `size` that is not known yet, say `end_receiving`.
 
         At most `window` bytes, and no less than 1 MiB, may be ahead of what has left memory. That is what `sink.write`
         took, unless `paced`: then say `stream_consumed`. Raises `ValueError` for a channel that was used already, or
@@ -178,6 +192,13 @@ class DataPlane:
         """`count` bytes of a paced receiving stream have left memory."""
         self._receiving.consumed(channel, count)
         self._pump_soon()
+
+    def end_receiving(self, channel: int, size: int) -> None:
+        """The peer says that a receiving stream opened without a size ends at `size`; it may be closed already.
+
+        Raises `CreditExceeded` if the peer has sent more, or has said so before.
+        """
+        self._receiving.end(channel, size)
 
     def close_stream(self, channel: int) -> None:
         """Close it, either way; what still comes of it is counted and dropped. Again does nothing."""

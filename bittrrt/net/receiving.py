@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..errors import Rejected
+from ..errors import CreditExceeded, Rejected
 from ..link.link import Link
 from ..link.receiver import Receiver
 from ..link.transfer_statistics import TransferStatistics
@@ -46,7 +46,9 @@ class Receiving:
         self._order = MessageOrder(link.replay)
         self._closed = False
 
-    def open(self, channel: int, sink: StreamSink, size: int, have: SpanSet | None, window: int, paced: bool) -> bool:
+    def open(
+        self, channel: int, sink: StreamSink, size: int | None, have: SpanSet | None, window: int, paced: bool
+    ) -> bool:
         """See `DataPlane.open_receiving`. Whether everything is there already."""
         self._numbers.take(channel)
         opened = self._receiver.open_channel(channel, size=size, window=max(window, INITIAL_CREDIT))
@@ -54,6 +56,18 @@ class Receiving:
             self._receiver.already_has(channel, first, last)
         self.streams[channel] = ReceivingStream(opened, sink, self.data_at, paced=paced)
         return opened.done
+
+    def end(self, channel: int, size: int) -> None:
+        """See `DataPlane.end_receiving`."""
+        stream = self.streams.get(channel)
+        if stream is None:
+            return
+        highest = stream.channel.received.highest
+        if stream.channel.size is not None or (highest is not None and highest >= size):
+            raise CreditExceeded(f"channel {channel} ends at {size}, with {highest} received")
+        stream.channel.size = size
+        if stream.channel.done:
+            self.received_all(channel)
 
     def close(self, channel: int) -> None:
         """Write nothing more of it."""

@@ -70,6 +70,7 @@ class Sending:
         self.control = Outgoing(control)
         self.streams: dict[int, SendingStream] = {}
         self._all_sent: dict[int, SendingStream] = {}  # those of which every byte has left at least once
+        self._trims: dict[int, tuple[SendingStream, Callable[[int], None]]] = {}
         self._numbers = ChannelNumbers()
         self._proofs = AddressProofs()
         self._prober = PathProber(link, self._sender, out)
@@ -79,7 +80,14 @@ class Sending:
     # --- streams and messages ----------------------------------------------------------------------------------------
 
     def open(
-        self, channel: int, source: StreamSource, size: int, skip: SpanSet | None, limit: float | None, urgent: bool
+        self,
+        channel: int,
+        source: StreamSource,
+        size: int | None,
+        skip: SpanSet | None,
+        limit: float | None,
+        urgent: bool,
+        trim: Callable[[int], None] | None,
     ) -> Deferred[None]:
         """See `DataPlane.open_sending`."""
         self._numbers.take(channel)
@@ -90,12 +98,26 @@ class Sending:
         opened = self._sender.open_channel(channel, now, credit=credit, urgent=urgent, limit=limit)
         for first, last in skipped.get_spans():
             opened.skip(first, last)
-        opened.supply(size, finished=True)
+        if size is not None:
+            opened.supply(size, finished=True)
         finished: Deferred[None] = Deferred(lambda _: self.close(channel))
         flags = STREAM_FLAGS | URGENT if urgent else STREAM_FLAGS
-        self.streams[channel] = SendingStream(opened, source, flags, finished)
+        self.streams[channel] = stream = SendingStream(opened, source, flags, finished)
+        if trim is not None:
+            self._trims[channel] = stream, trim
         self._prober.begin()
         return finished
+
+    def supply(self, channel: int, end: int, finished: bool) -> None:
+        """See `DataPlane.supply`."""
+        stream = self.streams[channel]
+        stream.channel.supply(end, finished=finished)
+        self._finish_if_done(channel, stream)
+
+    def _finish_if_done(self, channel: int, stream: SendingStream) -> None:
+        if stream.channel.done and not stream.finished.called:
+            stream.finished.callback(None)
+            self._drop(channel)
 
     def close(self, channel: int) -> None:
         """Send nothing more of it, nor again."""
@@ -107,6 +129,7 @@ class Sending:
         stream = self.streams.pop(channel, None)
         if stream is not None:
             self._all_sent.pop(channel, None)
+            self._trims.pop(channel, None)
             self._sender.close_channel(channel)
         return stream
 
@@ -198,9 +221,9 @@ class Sending:
         self._prober.acknowledged(acknowledgement.spans, now)
         self._proofs.acknowledged(handler, acknowledgement.spans)
         for channel, stream in list(self._all_sent.items()):
-            if stream.channel.done and not stream.finished.called:
-                stream.finished.callback(None)
-                self._drop(channel)
+            self._finish_if_done(channel, stream)
+        for stream, trim in list(self._trims.values()):
+            trim(stream.channel.acknowledged.gap_at(0)[0])
 
     # --- for people --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,307 @@
+"""A session for programs: messages and streams between two ends, whoever opened it.
+
+    client                                             server
+    session = await open_session(opener, Mine())       serve_sessions(server, lambda client: Yours())
+    session.send_message(7, b"...", urgent=True) ----> Yours.message_received(7, b"...")
+    session.open_stream(session.new_channel(), Here()) ----> Yours.stream_opened(1) gives There()
+
+Both ends have a `Session`, and tell a `SessionProtocol` what comes. All calls are from the reactor's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IProtocol
+from twisted.logger import Logger
+
+from ..errors import ControlOverflow, LinkClosed, LinkError, MalformedMessage, NotBittrRt, PeerMisbehaved, Rejected
+from ..wire.messages import CloseReason
+from ..wire.session_messages import VERSION, Kind, SessionMessage, pack_session_message, parse_session_message_untrusted
+from .client import Client
+from .client_connection import ClientConnection, HeartbeatRound
+from .data_plane_owner import DataPlaneOwner
+from .link_keeper import SessionOpener
+from .server import Server
+from .stream_transport import StreamTransport
+
+MAX_STREAMS: Final = 64  # that the other end may have open: at 8 MiB each, half a gigabyte
+MAX_BACKLOG: Final = 2 * 2**20  # bytes of reliable messages that are not acknowledged
+HELLO_WAIT: Final = 10.0  # seconds
+
+
+class SessionProtocol:
+    """What a program does with a session: override what it needs."""
+
+    session: Session
+
+    def session_opened(self) -> None:
+        """The other end is there, and hears messages."""
+
+    def message_received(self, channel: int, data: bytes) -> None:
+        """A message. Lossy ones come at most once, and never after a newer one of their channel."""
+
+    def stream_opened(self, channel: int) -> Any:
+        """The other end opens a stream: return the Twisted protocol for it, or None to refuse it."""
+
+    def session_closed(self, why: LinkError) -> None:
+        """The session is over, and every stream of it is closed."""
+
+
+class Session:
+    """One end of a session."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        owner: DataPlaneOwner,
+        protocol: SessionProtocol,
+        close: Callable[[], Deferred[Any]],
+        *,
+        congestion: str = "model",
+        mtu: int | None = None,
+    ) -> None:
+        """`close` ends the session that `owner` is the connection of. Made by `open_session` and `serve_sessions`."""
+        self.protocol = protocol
+        self.reactor = owner.reactor
+        self.opened: Deferred[Session] = Deferred()
+        """Fires when the other end has answered; fails with a `LinkError` if it does not."""
+        self.closed: Deferred[None] = Deferred()
+        """Fires when the session is over."""
+        self.why: LinkError = LinkClosed("the session is closed")
+        """Why it is over."""
+        self.streams: dict[int, StreamTransport] = {}
+        self._owner = owner
+        self._close = close
+        self._over = False
+        self._introduced = False
+        protocol.session = self
+        self.plane = owner.open_data_plane(self, congestion=congestion, mtu=mtu)
+        self.say(Kind.HELLO, VERSION)
+
+    # --- what a program calls ----------------------------------------------------------------------------------------
+
+    @property
+    def max_message(self) -> int:
+        """Bytes that a lossy message may have now; a reliable one may have 8188."""
+        return self.plane.max_message
+
+    def send_message(self, channel: int, data: bytes, *, urgent: bool = False, reliable: bool = False) -> bool:
+        """Send a message; False if it was dropped here, as the path is full: a lossy one is sent at once or not at all.
+
+        `urgent` lossy messages may go a little further beyond what the path takes. A `reliable` one arrives, in order
+        with all other reliable ones, or the session ends: they are for control, and streams are for bulk. Raises
+        `ValueError` for a message too long or a channel that is none, or when the session is closed; and
+        `ControlOverflow` when 2 MiB of reliable messages have not arrived yet.
+        """
+        if not reliable:
+            return self.plane.send_message(channel, data, urgent=urgent)
+        if self.plane.control_backlog > MAX_BACKLOG:
+            raise ControlOverflow("2 MiB of reliable messages have not arrived yet; try again later")
+        self.plane.send_control(pack_session_message(SessionMessage(Kind.MESSAGE, channel, data)))
+        return True
+
+    def new_channel(self) -> int:
+        """A number for a stream that this end opens."""
+        return self.plane.new_channel()
+
+    def open_stream(self, channel: int, protocol: IProtocol) -> StreamTransport:
+        """Open a stream on a channel of this end's (see `new_channel`), and connect `protocol` to it, at once.
+
+        What is written goes when the other end has accepted it; `protocol.connectionLost` if it does not. Raises
+        `ValueError` for a channel that was used already or is the other end's, or if too many are open.
+        """
+        if channel % 2 == self._owner.is_server:
+            raise ValueError(f"channel {channel} is the other end's: this end's are {'even' if channel % 2 else 'odd'}")
+        stream = StreamTransport(self, channel, protocol)
+        self.streams[channel] = stream
+        self.say(Kind.OPEN, channel)
+        protocol.makeConnection(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Say goodbye and end the session, with all its streams."""
+        await self._close()
+        await self.closed
+
+    # --- for its streams ---------------------------------------------------------------------------------------------
+
+    def say(self, kind: Kind, channel: int, size: int = 0) -> None:
+        """See `StreamOwner`."""
+        if self._over:
+            return
+        try:
+            self.plane.send_control(pack_session_message(SessionMessage(kind, channel, size=size)))
+        except ControlOverflow as error:
+            self._misbehaved(error)
+
+    def stream_over(self, channel: int) -> None:
+        """See `StreamOwner`."""
+        self.streams.pop(channel, None)
+        self.plane.close_stream(channel)
+
+    # --- what the other end says -------------------------------------------------------------------------------------
+
+    def control_received(self, message: bytes) -> None:
+        """See `DataPlaneListener`."""
+        try:
+            self._take(parse_session_message_untrusted(message))
+        except Rejected as error:
+            self._misbehaved(error)
+
+    def _misbehaved(self, error: Exception) -> None:
+        self.why = PeerMisbehaved(f"the other end broke the rules of a session: {error}")
+        self._owner.peer_misbehaved(self.why)
+
+    def _take(self, message: SessionMessage) -> None:
+        kind, channel, data, size = message
+        stream = self.streams.get(channel)
+        if kind is Kind.HELLO:
+            self._take_hello(channel)
+        elif not self._introduced:
+            raise MalformedMessage(f"{kind.name} before HELLO")
+        elif kind is Kind.MESSAGE:
+            self.protocol.message_received(channel, data)
+        elif kind is Kind.OPEN:
+            self._take_open(channel)
+        elif stream is None:
+            return  # it was closed here before the other end knew
+        elif kind is Kind.ACCEPT:
+            stream.begin()
+        elif kind is Kind.END:
+            stream.peer_ended(size)
+        elif kind is Kind.CLOSE:
+            stream.peer_closed()
+
+    def _take_hello(self, version: int) -> None:
+        if version != VERSION:
+            raise MalformedMessage(f"its version is {version}, and this one's is {VERSION}")
+        if not self._introduced:
+            self._introduced = True
+            self.opened.callback(self)
+            self.protocol.session_opened()
+
+    def _take_open(self, channel: int) -> None:
+        own = channel % 2 != self._owner.is_server
+        theirs = sum(number % 2 == channel % 2 for number in self.streams)
+        protocol = None
+        try:
+            if not own and theirs < MAX_STREAMS:
+                protocol = self.protocol.stream_opened(channel)
+        except Exception:
+            self.log.failure("stream_opened failed")
+        if protocol is None:
+            self.say(Kind.CLOSE, channel)
+            return
+        try:
+            stream = StreamTransport(self, channel, protocol)
+        except ValueError:  # the channel was used before
+            self.say(Kind.CLOSE, channel)
+            return
+        self.streams[channel] = stream
+        self.say(Kind.ACCEPT, channel)
+        protocol.makeConnection(stream)
+        if stream.connected:
+            stream.begin()
+
+    def message_received(self, channel: int, data: bytes) -> None:
+        """See `DataPlaneListener`."""
+        self.protocol.message_received(channel, data)
+
+    def stream_received(self, channel: int) -> None:
+        """See `DataPlaneListener`: the stream itself knows."""
+
+    def stream_failed(self, channel: int, error: Exception) -> None:
+        """See `DataPlaneListener`."""
+        if channel in self.streams:
+            self.streams[channel].lost(error)
+
+    def data_plane_failed(self, why: LinkError) -> None:
+        """See `DataPlaneListener`."""
+        self.why = why
+
+    def data_plane_closed(self) -> None:
+        """See `DataPlaneListener`."""
+        self._over = True
+        for stream in list(self.streams.values()):
+            stream.lost(ConnectionLost("the session is over"))
+        self.reactor.callLater(0, self._ended)  # until then it becomes known why
+
+    def _ended(self) -> None:
+        if not self._introduced:
+            self.opened.errback(self.why)
+        else:
+            try:
+                self.protocol.session_closed(self.why)
+            except Exception:
+                self.log.failure("session_closed failed")
+        self.closed.callback(None)
+
+
+class _EndObserver:
+    """Watches a client's connection, and tells its session why it ended."""
+
+    session: Session | None = None
+    why: LinkError | None = None
+
+    def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
+        """See `SessionObserver`."""
+
+    def session_suspected(self, connection: ClientConnection) -> None:
+        """See `SessionObserver`: it may revive; if it does not, it ends."""
+
+    def session_revived(self, connection: ClientConnection) -> None:
+        """See `SessionObserver`."""
+
+    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
+        """See `SessionObserver`."""
+        if self.session is not None and not isinstance(self.session.why, PeerMisbehaved):
+            self.session.why = why
+
+
+async def open_session(
+    opener: SessionOpener, protocol: SessionProtocol, *, congestion: str = "model", mtu: int | None = None
+) -> Session:
+    """Open a session with a server that serves them. `congestion`: `model` or `cubic`; `mtu`: bytes of a datagram.
+
+    It does not open itself again when it is lost: open another then. Raises `LinkError`.
+    """
+    observer = _EndObserver()
+    connection = await opener.open(observer)
+    session = Session(connection, protocol, connection.close, congestion=congestion, mtu=mtu)
+    observer.session = session
+
+    def give_up() -> None:
+        session.why = NotBittrRt("the server does not answer to a session; does it serve them?")
+        connection.close()
+
+    waiting = opener.reactor.callLater(HELLO_WAIT, give_up)
+    try:
+        return await session.opened
+    except BaseException:  # cancelled, too
+        connection.close()
+        raise
+    finally:
+        if waiting.active():
+            waiting.cancel()
+
+
+def serve_sessions(server: Server, make_protocol: Callable[[Client], SessionProtocol]) -> None:
+    """Let every client of `server` have sessions: `make_protocol` is called for each. The server serves no files then.
+
+    Which client it is, by its key, is in `Client.fingerprint` and `Client.name`.
+    """
+
+    def accept(client: Client) -> Session:
+        def close() -> Deferred[Any]:
+            return maybeDeferred(server.close_session, client, CloseReason.GOODBYE)
+
+        session = Session(client.conn, make_protocol(client), close)
+        session.opened.addErrback(lambda _: None)  # a client that is none of a session's: the server has logged it
+        return session
+
+    server.accept_data = accept
