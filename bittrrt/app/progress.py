@@ -126,7 +126,8 @@ class TransferDisplay:
 
     def _problem(self, error: FileError) -> None:
         if self._style is Style.JSON:
-            self._print_json(event="error", kind=type(error).__name__, text=str(error))
+            text = str(error).encode(errors="backslashreplace").decode()  # there may be a path in it that is not UTF-8
+            self._print_json(event="error", kind=type(error).__name__, text=text)
         else:
             self._print(f"Error: {error}")
 
