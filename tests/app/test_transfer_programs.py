@@ -113,6 +113,16 @@ class TransferProgramTests(SynchronousTestCase):
         ):
             self.assertIn(line, self.run_client(*arguments, status=1).stderr.splitlines()[0])
 
+    def test_output_that_cannot_be_written_ends_a_transfer_with_one_line(self) -> None:
+        (self.here / "a").write_bytes(bytes(1000))
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                self.command("put", "here/a", f"{self.host}:", "--json"), stdout=full, stderr=subprocess.PIPE,
+                text=True, env=self.environment, cwd=self.base, timeout=PATIENCE, check=False,
+            )  # fmt: skip
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, "Error: cannot write the output: No space left on device\n")
+
     def test_ctrl_c_at_any_moment_is_at_most_one_line(self) -> None:
         (self.here / "big").write_bytes(bytes(2_000_000))
         random = Random(4)
