@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, TextIO
 
@@ -39,6 +40,9 @@ class TransferDisplay:
         self._out = out
         self._err = err
         self._console = Console(file=err, highlight=False, markup=False)
+        self.on_unwritable: Callable[[OSError], None] = lambda _: None
+        """Told once that nobody can read the JSON: a full disk, a pipe whose reader has gone."""
+        self._unwritable = False
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._moved: deque[tuple[float, int]] = deque()  # when, and how many bytes had arrived in this call
@@ -126,7 +130,8 @@ class TransferDisplay:
 
     def _problem(self, error: FileError) -> None:
         if self._style is Style.JSON:
-            self._print_json(event="error", kind=type(error).__name__, text=str(error))
+            text = str(error).encode(errors="backslashreplace").decode()  # there may be a path in it that is not UTF-8
+            self._print_json(event="error", kind=type(error).__name__, text=text)
         else:
             self._print(f"Error: {error}")
 
@@ -179,8 +184,14 @@ class TransferDisplay:
         self._console.print(Text(line), soft_wrap=True)
 
     def _print_json(self, **values: Any) -> None:
-        self._out.write(msgspec.json.encode(values).decode() + "\n")
-        self._out.flush()
+        if self._unwritable:
+            return
+        try:
+            self._out.write(msgspec.json.encode(values).decode() + "\n")
+            self._out.flush()
+        except OSError as error:  # the transfer, which tells us of a file, must not break on that
+            self._unwritable = True
+            self.on_unwritable(error)
 
 
 def _bits(rate: float) -> str:

@@ -38,6 +38,7 @@ class Transfer:
         """`link`: what `TransferLink` takes besides."""
         self._display = display
         self._job = make_job(opener.reactor, display.tally)
+        display.on_unwritable = self._job.fail
         self._link = TransferLink(opener, self._job, display.say, **link)
         self._ended = False
 

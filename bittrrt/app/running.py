@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -51,6 +52,15 @@ class CommandRun:
         self.failure = failure
         self._stop()
 
+    def catch_interrupts(self) -> None:
+        """From now on Ctrl-C stops the reactor, as soon as it runs; a second one ends the program at once."""
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._interrupted)
+
+    def _interrupted(self, number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self._reactor.callFromThread(self._stop)
+
     def _stop(self) -> None:
         if self._reactor.running and not getattr(self._reactor, "_stopped", False):
             self._reactor.stop()
@@ -71,8 +81,10 @@ def run_command(command: Callable[[Any], Coroutine[Any, Any, int]]) -> None:
     """Run `command(reactor)` and end the program with its status, or with one line if it raises a `LinkError`."""
     from twisted.internet import reactor  # noqa: PLC0415  not before there is use for it
 
+    run = CommandRun(reactor)
+    run.catch_interrupts()
     try:
-        status = CommandRun(reactor).run(command)
+        status = run.run(command)
     except LinkError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -145,29 +145,38 @@ class ClientTransfers(Transfers):
         return self._requests
 
     def fetch(self, wanted: Wanted, tally: Tally) -> Deferred[None]:
-        """Get something; fires when all of it is answered. If the session is lost, it never does."""
+        """Get something; fires when all of it is answered. If the session is lost, it never does.
+
+        Raises `NameRefused` for a path that cannot be said.
+        """
         request = self.next_request()
         ended: Deferred[None] = Deferred()
-        self._places.fetching[request] = _Fetching(wanted, tally, ended)
         self.send(Fetch(request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit))
+        self._places.fetching[request] = _Fetching(wanted, tally, ended)
         return ended
 
     def list_folder(
         self, path: str, take: Callable[[Listed], None], told: Callable[[FileError], None]
     ) -> Deferred[None]:
-        """Hand every entry of a server's folder to `take`, and what is wrong to `told`. Fails with `LinkLost`."""
+        """Hand every entry of a server's folder to `take`, and what is wrong to `told`. Fails with `LinkLost`.
+
+        Raises `NameRefused` for a path that cannot be said.
+        """
         request = self.next_request()
         ended: Deferred[None] = Deferred()
-        self._asking[request] = _Asking(ended, take, told)
         self.send(List(request, path))
+        self._asking[request] = _Asking(ended, take, told)
         return ended
 
     def look(self, path: str) -> Deferred[Kind]:
-        """What is at a path of the server's. Fails with a `FileError`, or `LinkLost`."""
+        """What is at a path of the server's. Fails with a `FileError`, or `LinkLost`.
+
+        Raises `NameRefused` for a path that cannot be said.
+        """
         request = self.next_request()
         found: Deferred[Kind] = Deferred()
-        self._asking[request] = _Asking(found, lambda _: None, found.errback)
         self.send(Look(request, path))
+        self._asking[request] = _Asking(found, lambda _: None, found.errback)
         return found
 
     def asked_untrusted(self, message: Question) -> None:
@@ -213,5 +222,6 @@ class ClientTransfers(Transfers):
         """See `Transfers`: questions are not going to be answered."""
         asking, self._asking = self._asking, {}
         for question in asking.values():
-            question.ended.errback(LinkLost("the session was lost; try again"))
+            if not question.ended.called:  # it has, if a `Problem` came and its `End` has not
+                question.ended.errback(LinkLost("the session was lost; try again"))
         return super().stop()

@@ -85,6 +85,8 @@ class _Sending:
     """Whether its stream was opened: with a limit, it may wait for others."""
     skip: SpanSet = field(default_factory=SpanSet)
     """Offsets that are there already."""
+    reached: int = 0
+    """Bytes that were there when last looked: what is known of it once its session is lost."""
     reading: bool = False
     """Whether a thread reads it, so that it cannot be closed yet."""
     over: bool = False
@@ -255,9 +257,10 @@ class Offerer:
         def moved() -> int:
             now = statistics()
             if now is not None:
-                return min(already + now.acknowledged, sending.size)
-            return already if sending.streaming else sending.size
+                sending.reached = min(already + now.acknowledged, sending.size)
+            return sending.reached
 
+        sending.reached = already
         return FileProgress(self._name(sending), sending.size, already, moved, statistics)
 
     def _catch_up(self, sending: _Sending, source: Source) -> None:
@@ -290,6 +293,7 @@ class Offerer:
     def _sent(self, sending: _Sending) -> None:
         if sending.over:
             return
+        sending.reached = sending.size
         if sending.streaming:
             self._end_stream(sending)
         if not sending.reading:

@@ -49,6 +49,7 @@ from .messages import MAX_MESSAGE
 from .spans import SpanSet
 
 MAX_SPANS: Final = 128  # 128 spans of two 19-digit numbers are 5.3 KB of JSON
+MAX_NAME: Final = 4095  # characters of a path
 MAX_TEXT: Final = 400  # characters of a line for a person
 MAX_ENTRIES: Final = 64  # of a folder in one message, if their names are short enough
 _ROOM_FOR_ENTRIES: Final = MAX_MESSAGE - 100  # bytes: what is around the entries takes 60
@@ -59,7 +60,7 @@ Request = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=_MAX_SIZE)]
 Time = Annotated[int, msgspec.Meta(ge=-_MAX_SIZE, le=_MAX_SIZE)]
 Mode = Annotated[int, msgspec.Meta(ge=0, le=0o777)]
-FileName = Annotated[str, msgspec.Meta(max_length=4095)]
+FileName = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Sample = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
@@ -304,9 +305,13 @@ _decoder: Final[msgspec.json.Decoder[TransferMessage]] = msgspec.json.Decoder(Tr
 
 
 def encode_transfer_message(message: TransferMessage) -> bytes:
-    """The message's JSON. Raises `NameRefused` for a name that takes too much of it."""
-    data = _encoder.encode(message)
-    if len(data) > MAX_MESSAGE:
+    """The message's JSON. Raises `NameRefused` for a name that is too long, or that has bytes which are not UTF-8."""
+    try:
+        data = _encoder.encode(message)
+    except UnicodeEncodeError as error:
+        raise NameRefused(f"{error.object!a}: its name is not UTF-8; rename it") from None
+    named: str = getattr(message, "path", getattr(message, "name", ""))
+    if len(data) > MAX_MESSAGE or len(named) > MAX_NAME:
         raise NameRefused("a name is too long to be sent; use a shorter path")
     return data
 
@@ -347,8 +352,8 @@ def reason_of(error: FileError) -> Reason:
 
 
 def line_of(error: FileError) -> str:
-    """The error's line, cut to what a message takes."""
-    text = str(error)
+    """The error's line, cut to what a message takes, and escaped where a path in it is not UTF-8."""
+    text = str(error).encode(errors="backslashreplace").decode()
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
 
 

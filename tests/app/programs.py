@@ -30,7 +30,7 @@ HOST: Final = "127.0.0.1"
 CHECKOUT: Final = Path(bittrrt.__file__).parents[1]
 
 _TWISTD: Final = "from twisted.scripts.twistd import run; run()"
-_BITTRRT: Final = "from bittrrt.app.cli import main; main(prog_name='bittrrt')"
+_BITTRRT: Final = "from bittrrt.app.program import main; main()"
 
 
 class Ended(NamedTuple):

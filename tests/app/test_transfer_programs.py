@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 SOURCE = str(Path(__file__).resolve().parents[2])
 SERVER = "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"
-CLIENT = "import sys; sys.argv[0] = 'bittrrt'; from bittrrt.app.cli import main; main()"
+CLIENT = "import sys; sys.argv[0] = 'bittrrt'; from bittrrt.app.program import main; main()"
 PATIENCE = 60  # seconds
 
 
@@ -106,8 +106,41 @@ class TransferProgramTests(SynchronousTestCase):
             (["get", f"{self.host}:nope"], "Error: nope: no such file or folder"),
             (["get", f"{self.host}:../x"], "Error: '../x': '.' and '..' are not names; rename it"),
             (["ls", f"{self.host}:nope"], "Error: nope: no such file or folder"),
+            (["put", "here/a", f"{self.host}:" + "n" * 256], f"Error: '{'n' * 120}'...: a part of the name is longer"),
+            (["put", "here/a", f"{self.host}:b\udcff"], "Error: 'b\\udcff': its name is not UTF-8; rename it"),
+            (["get", f"{self.host}:b\udcff"], "Error: 'b\\udcff': its name is not UTF-8; rename it"),
+            (["ls", f"{self.host}:b\udcff"], "Error: 'b\\udcff': its name is not UTF-8; rename it"),
         ):
-            self.assertEqual(self.run_client(*arguments, status=1).stderr.splitlines()[0], line)
+            self.assertIn(line, self.run_client(*arguments, status=1).stderr.splitlines()[0])
+
+    def test_output_that_cannot_be_written_ends_a_transfer_with_one_line(self) -> None:
+        (self.here / "a").write_bytes(bytes(1000))
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                self.command("put", "here/a", f"{self.host}:", "--json"), stdout=full, stderr=subprocess.PIPE,
+                text=True, env=self.environment, cwd=self.base, timeout=PATIENCE, check=False,
+            )  # fmt: skip
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, "Error: cannot write the output: No space left on device\n")
+
+    def test_ctrl_c_at_any_moment_is_at_most_one_line(self) -> None:
+        (self.here / "big").write_bytes(bytes(2_000_000))
+        random = Random(4)
+        begun = self.command("put", "--limit", "20M", "here/big", f"{self.host}:")
+        begun[2] = f"import bittrrt; print(flush=True); {begun[2]}"  # before that, Ctrl-C meets no program yet
+        for moment in (0.0, 0.05, 0.2, 0.4, 0.6, 0.9, 1.1, 1.3):
+            client = subprocess.Popen(
+                begun, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.environment, cwd=self.base
+            )
+            assert client.stdout is not None
+            client.stdout.readline()
+            time.sleep(moment + random.random() / 20)
+            client.send_signal(signal.SIGINT)
+            lines = [line for line in client.communicate(timeout=PATIENCE)[0].decode().splitlines() if line]
+            said = [line for line in lines if not re.fullmatch(r"big: resuming at .*|1 file, .*", line)]
+            self.assertLessEqual(len(said), 1, lines)
+            self.assertNotIn("Traceback", "".join(lines))
+            self.assertIn(client.returncode, (-signal.SIGINT, 130, 0), lines)
 
     def test_either_end_killed_in_mid_transfer_costs_at_most_the_last_second(self) -> None:
         data = Random(2).randbytes(40_000_000)

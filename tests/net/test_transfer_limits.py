@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 from random import Random
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittrrt.errors import MalformedMessage
+from bittrrt.errors import FileMissing, MalformedMessage, NameRefused, NotAFile
 from bittrrt.files.disk import Chunk, Disk
 from bittrrt.files.root import Place
 from bittrrt.files.supply import FileToSend, FolderToSend, Item, Supply
@@ -25,7 +26,10 @@ from bittrrt.wire.transfer_messages import (
     Finish,
     Look,
     Offer,
+    Problem,
+    Reason,
     encode_transfer_message,
+    line_of,
     parse_transfer_message_untrusted,
     read_spans_untrusted,
     tell_spans,
@@ -96,6 +100,39 @@ class RightsTests(TransferTestCase):
         )
         self.finish(self.put("big"), session)
         self.assertEqual(tree_of(self.there), tree_of(self.here))
+
+
+class UnsayableNameTests(TransferTestCase):
+    """Names that no message can carry, of this end's own user."""
+
+    def test_a_path_that_is_not_utf8_or_too_long_is_refused_before_anything_is_said(self) -> None:
+        session = self.connect()
+        for path, line in (("b\udcff", "'b\\udcff': its name is not UTF-8"), ("n/" * 2500, "too long to be sent")):
+            job = self.get(path)
+            with self.assertRaisesRegex(NameRefused, re.escape(line)):
+                job.begin(session.client)
+            with self.assertRaisesRegex(NameRefused, re.escape(line)):
+                session.client.look(path)
+            with self.assertRaisesRegex(NameRefused, re.escape(line)):
+                session.client.list_folder(path, lambda _: None, lambda _: None)
+        self.assertFalse(session.client_plane.closed)
+
+    def test_a_source_whose_name_is_not_utf8_is_one_line_and_the_rest_arrives(self) -> None:
+        write(self.here / "a", b"a")
+        write(self.here / "b\udcff", b"b")
+        tally = self.finish(self.put("b\udcff", "a"))
+        self.assertEqual((tally.files, tally.failed), (1, 1))
+        self.assertEqual(self.problems, ["'b\\udcff': its name is not UTF-8; rename it"])
+
+    def test_a_line_with_a_path_that_is_not_utf8_can_be_told(self) -> None:
+        self.assertEqual(line_of(FileMissing("b\udcff: no such file")), "b\\udcff: no such file")
+
+    def test_a_look_that_was_answered_by_a_problem_does_not_fail_again_when_the_session_stops(self) -> None:
+        session = self.connect()
+        looked = session.client.look("a")
+        session.client.told_untrusted(Problem(1, Reason.NOT_A_FILE, "a: not a folder"))
+        self.failureResultOf(looked, NotAFile)
+        session.lose()
 
 
 class NothingSharedTests(TransferTestCase):

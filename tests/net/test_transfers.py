@@ -196,6 +196,17 @@ class ResumeTests(TransferTestCase):
         self.assertIn(("resumed", "big"), self.events)
         self.assertEqual((self.there / "big").read_bytes(), data)
 
+    def test_a_lost_session_does_not_count_what_it_has_not_sent(self) -> None:
+        write(self.here / "big", Random(9).randbytes(3_000_000))
+        session = self.connect()
+        job = self.put("big")
+        job.begin(session.client)
+        self.wait_for(lambda: job.tally.moved() > 1_000_000)
+        reached = job.tally.moved()
+        session.client.stop()
+        self.clock.pump([STEP_OF_LOSS] * 10)
+        self.assertEqual(job.tally.moved(), reached)
+
     def test_another_client_does_not_take_over(self) -> None:
         write(self.here / "big", Random(8).randbytes(3_000_000))
         first = self.connect()
