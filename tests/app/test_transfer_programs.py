@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,7 +26,7 @@ class TransferProgramTests(SynchronousTestCase):
     """One server and one client that has joined it."""
 
     def setUp(self) -> None:
-        self.base = Path(self.mktemp()).absolute()
+        self.base = Path(self.enterContext(TemporaryDirectory()))
         self.there, self.here = self.base / "there", self.base / "here"
         self.there.mkdir(parents=True)
         self.here.mkdir()

@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -199,7 +200,7 @@ class TransferTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.time = MonotonicClock(lambda: float(self.clock.seconds()), lambda: 1_700_000_000_000)
-        base = Path(self.mktemp()).absolute()
+        base = Path(self.enterContext(TemporaryDirectory()))  # `mktemp` would leave it in the checkout under pytest
         self.there, self.here = base / "there", base / "here"
         self.there.mkdir(parents=True)
         self.here.mkdir()
