@@ -38,7 +38,6 @@ class TransferDisplay:
         self.tally = Tally(on_problem=self._problem, on_file=self._file)
         self._style = style
         self._out = out
-        self._err = err
         self._console = Console(file=err, highlight=False, markup=False)
         self.on_unwritable: Callable[[OSError], None] = lambda _: None
         """Told once that nobody can read the JSON: a full disk, a pipe whose reader has gone."""

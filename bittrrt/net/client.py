@@ -58,7 +58,6 @@ class Client:
         self.fingerprint = fingerprint
         self.name = name
         self.listener = listener
-        self.opened_at = clock.monotonic()
         self.ce = CommEncryptor()
         self.ce.derive_shared_secret(public_key, salt=salt)
         self.conn = CommConnection(
