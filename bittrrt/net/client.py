@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from ..errors import PeerMisbehaved
+from ..errors import FileError, PeerMisbehaved
 from ..link.encryptor import CommEncryptor
 from ..link.peer_address import Address
 from ..settings import Settings, as_settings
@@ -15,9 +15,12 @@ from ..wire.datagram import PortType
 from ..wire.messages import CloseReason
 from .clock import SYSTEM_CLOCK, Clock
 from .connection import CommConnection
+from .handlers import PortHandler
 from .port import LinkPort
 from .port_manager import PortManager
+from .server_observer import Direction
 from .streams import DataPlaneListener
+from .tally import FileProgress
 
 
 class ClientListener(Protocol):
@@ -32,12 +35,36 @@ class ClientListener(Protocol):
     def client_moved(self, client: Client, port_type: PortType, before: Address, after: Address) -> None:
         """The client's address on one port is another one now."""
 
+    def client_measured(self, client: Client, port_type: PortType, round_trip: float) -> None:
+        """A heartbeat's answer came back after `round_trip` seconds."""
+
+    def client_missed(self, client: Client, port_type: PortType, count: int) -> None:
+        """So many answers to heartbeats did not come back."""
+
+    def client_file_begun(self, client: Client, direction: Direction, progress: FileProgress) -> None:
+        """One of its files is on its way."""
+
+    def client_file_done(self, client: Client, direction: Direction, progress: FileProgress) -> None:
+        """One of its files arrived whole."""
+
+    def client_file_failed(self, client: Client, direction: Direction, error: FileError) -> None:
+        """One of its files did not arrive."""
+
+
+class FilesUnderWay(Protocol):
+    """Who moves a session's files."""
+
+    def under_way(self) -> list[tuple[Direction, int, FileProgress]]:
+        """The files that are on their way now, with their channels."""
+
 
 class Client:
     """One client's session: whose it is, its keys, and its connection."""
 
     accept_data: Callable[[Client], DataPlaneListener] | None = None
     """Who takes what the client sends, once it sends control messages; `conn.data_plane` is made right after that."""
+    files: FilesUnderWay | None = None
+    """Who moves its files, once there are any."""
 
     def __init__(
         self,
@@ -63,6 +90,10 @@ class Client:
         self.conn = CommConnection(
             self.config, port_manager, self.ce, listener=self, reactor=reactor, clock=clock, port_class=port_class
         )
+        self.opened_ms = clock.wall_ms()
+        """When the session began, ms since 1970."""
+        for handler in self.conn.handlers:
+            handler.watcher = self
 
     def __repr__(self) -> str:
         return f"<Client {self.name or self.fingerprint} link {self.link_id[:8]}>"
@@ -78,6 +109,7 @@ class Client:
 
     def close(self, reason: CloseReason) -> Deferred[Any]:
         """Say goodbye and give the ports back."""
+        self.files = None
         return self.conn.close(reason)
 
     def connection_closed_by_peer(self, reason: CloseReason) -> None:
@@ -98,3 +130,28 @@ class Client:
         """See `ConnectionListener`."""
         if self.listener is not None:
             self.listener.client_moved(self, port_type, before, after)
+
+    def heartbeat_measured(self, handler: PortHandler, round_trip: float) -> None:
+        """See `HeartbeatWatcher`."""
+        if self.listener is not None:
+            self.listener.client_measured(self, handler.port_type, round_trip)
+
+    def heartbeats_lost(self, handler: PortHandler, count: int) -> None:
+        """See `HeartbeatWatcher`."""
+        if self.listener is not None:
+            self.listener.client_missed(self, handler.port_type, count)
+
+    def file_begun(self, direction: Direction, progress: FileProgress) -> None:
+        """One of its files is on its way."""
+        if self.listener is not None:
+            self.listener.client_file_begun(self, direction, progress)
+
+    def file_done(self, direction: Direction, progress: FileProgress) -> None:
+        """One of its files arrived whole."""
+        if self.listener is not None:
+            self.listener.client_file_done(self, direction, progress)
+
+    def file_failed(self, direction: Direction, error: FileError) -> None:
+        """One of its files did not arrive."""
+        if self.listener is not None:
+            self.listener.client_file_failed(self, direction, error)

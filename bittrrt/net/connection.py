@@ -157,6 +157,7 @@ class CommConnection(DataPlaneOwner):
         self.listener = None
         for handler in self.handlers:
             handler.listener = None
+            handler.watcher = None
 
     def last_heard(self) -> float:
         """When anything authentic was heard last, on any port; before that, when the connection was made."""

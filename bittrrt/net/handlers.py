@@ -46,6 +46,16 @@ class PortListener(Protocol):
         """The peer has proved that it is at `handler.peer.address`, where it was not before."""
 
 
+class HeartbeatWatcher(Protocol):
+    """Who is told what the heartbeats of a server's port show."""
+
+    def heartbeat_measured(self, handler: PortHandler, round_trip: float) -> None:
+        """An answer came back after `round_trip` seconds."""
+
+    def heartbeats_lost(self, handler: PortHandler, count: int) -> None:
+        """So many answers did not come back."""
+
+
 class BurstWriter(Protocol):
     """What data needs of its transport besides; see `LinkPort`."""
 
@@ -92,6 +102,7 @@ class PortHandler(DatagramProtocol, ABC):
         self.comm_encryptor = comm_encryptor
         self.link = Link(comm_encryptor) if link is None and comm_encryptor is not None else link
         self.listener = listener
+        self.watcher: HeartbeatWatcher | None = None
         self.clock = clock
         self.counters = Counters()
         self.path = PathStatistics()
@@ -178,7 +189,7 @@ class PortHandler(DatagramProtocol, ABC):
         if heartbeat.echo == 2:
             if sent_at is not None:
                 self._countdown.answered(heartbeat.client_ts3, server_ms, sent_at)
-            self.path.count_lost(self._countdown.give_up(now - self.path.patience()))
+            self._lost(self._countdown.give_up(now - self.path.patience()))
         if sample is None:
             return
         self.path.count_answered()
@@ -188,6 +199,13 @@ class PortHandler(DatagramProtocol, ABC):
             offset_ms = heartbeat.client_ts3 + sample.round_trip * 500 - heartbeat.server_ts2
             self.path.offset.add(offset_ms, sample.round_trip, now)
         self._measured(sample, now)
+        if self.watcher is not None:
+            self.watcher.heartbeat_measured(self, sample.round_trip)
+
+    def _lost(self, count: int) -> None:
+        self.path.count_lost(count)
+        if count and self.watcher is not None:
+            self.watcher.heartbeats_lost(self, count)
 
     def send(self, payload: bytes, flags: int, channel: int = 0) -> float | None:
         """Seal and send one datagram to the peer. Returns when it left, or None if it could or may not be sent now."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from ..errors import (
+    FileError,
     InviteExpired,
     InviteRejected,
     InviteUsed,
@@ -32,7 +34,9 @@ from .client import Client
 from .clock import SYSTEM_CLOCK, Clock
 from .port import LinkPort
 from .port_manager import PortManager
+from .server_observer import Direction, ServerObserver
 from .streams import DataPlaneListener
+from .tally import FileProgress
 
 QUIET: Final = 0.55
 """A session that was silent for this share of `stale_after` may be given up for a new one of the same key: its client
@@ -74,6 +78,7 @@ class Server:
         self.port_manager = PortManager(settings, quarantine=settings.port_quarantine_seconds, now=clock.monotonic)
         self.sessions: dict[str, Client] = {}
         self.refusals: Counter[RefusalReason] = Counter()
+        self.observers: list[ServerObserver] = []
         self._reactor = reactor
         self._port_class = port_class
         self._stale_at: list[tuple[float, str]] = []  # a heap of (time, link id); when it comes, it is looked at again
@@ -90,6 +95,7 @@ class Server:
             self.log.warn("{fingerprint} was not let in: {error}", fingerprint=fingerprint, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
         self.log.info("{name} ({fingerprint}) has joined", name=name, fingerprint=fingerprint)
+        self._tell(lambda observer: observer.client_joined(name, fingerprint))
         return Joined(name)
 
     def open(self, message: Open, fingerprint: str, exporter: bytes) -> Welcome | Refused:
@@ -99,12 +105,12 @@ class Server:
         if known is None:
             return self._refused(RefusalReason.UNKNOWN_CLIENT, fingerprint)
         if known.revoked:
-            return self._refused(RefusalReason.REVOKED_CLIENT, fingerprint)
+            return self._refused(RefusalReason.REVOKED_CLIENT, fingerprint, known.name)
         before = self.sessions.get(message.replaces)
         if before is not None and before.fingerprint != fingerprint:
             before = None
         if before is None and not self._room_for(fingerprint):
-            return self._refused(RefusalReason.TOO_MANY_SESSIONS, fingerprint)
+            return self._refused(RefusalReason.TOO_MANY_SESSIONS, fingerprint, known.name)
         try:
             client = Client(
                 self.settings, self.port_manager, message.public_key, salt=exporter, fingerprint=fingerprint,
@@ -113,13 +119,14 @@ class Server:
             if before is None:
                 client.conn.listen()
             else:
+                self._tell(partial(_ended, before, CloseReason.REPLACED))
                 client.conn.take_over(before.conn)
                 del self.sessions[before.link_id]
         except KeyAgreementError:
-            return self._refused(RefusalReason.MALFORMED, fingerprint)
+            return self._refused(RefusalReason.MALFORMED, fingerprint, known.name)
         except (PortsExhausted, ServerBusy) as error:
             self.log.warn("no session for {name}: {error}", name=known.name, error=error)
-            return self._refused(_REFUSALS[type(error)], fingerprint)
+            return self._refused(_REFUSALS[type(error)], fingerprint, known.name)
         if self.accept_data is not None:
             client.accept_data = self.accept_data
         self.sessions[client.link_id] = client
@@ -128,6 +135,7 @@ class Server:
             "{name} opened link {link} on ports {ports}",
             name=client.name, link=client.link_id[:8], ports=sorted(client.conn.ports.values()),
         )  # fmt: skip
+        self._tell(lambda observer: observer.session_opened(client))
         ports = client.conn.ports
         return Welcome(
             public_key=client.ce.get_public_key(),
@@ -140,7 +148,8 @@ class Server:
 
     def close_session(self, client: Client, reason: CloseReason) -> Deferred[Any]:
         """End one session."""
-        self.sessions.pop(client.link_id, None)
+        if self.sessions.pop(client.link_id, None) is not None:
+            self._tell(partial(_ended, client, reason))
         self.log.info("{name}: link {link} ended: {why}", name=client.name, link=client.link_id[:8], why=reason.value)
         return client.close(reason)
 
@@ -182,6 +191,35 @@ class Server:
             "{name}: {port} moved from {before} to {after}",
             name=client.name, port=port_type.value, before=before[:2], after=after[:2],
         )  # fmt: skip
+        self._tell(lambda observer: observer.session_moved(client, port_type, before, after))
+
+    def client_measured(self, client: Client, port_type: PortType, round_trip: float) -> None:
+        """See `ClientListener`."""
+        self._tell(lambda observer: observer.heartbeat_measured(client, port_type, round_trip))
+
+    def client_missed(self, client: Client, port_type: PortType, count: int) -> None:
+        """See `ClientListener`."""
+        self._tell(lambda observer: observer.heartbeats_lost(client, port_type, count))
+
+    def client_file_begun(self, client: Client, direction: Direction, progress: FileProgress) -> None:
+        """See `ClientListener`."""
+        self._tell(lambda observer: observer.file_begun(client, direction, progress))
+
+    def client_file_done(self, client: Client, direction: Direction, progress: FileProgress) -> None:
+        """See `ClientListener`."""
+        self._tell(lambda observer: observer.file_done(client, direction, progress))
+
+    def client_file_failed(self, client: Client, direction: Direction, error: FileError) -> None:
+        """See `ClientListener`."""
+        self._tell(lambda observer: observer.file_failed(client, direction, error))
+
+    def _tell(self, tell: Callable[[ServerObserver], None]) -> None:
+        """Whoever looks at the server cannot disturb it."""
+        for observer in self.observers:
+            try:
+                tell(observer)
+            except Exception:
+                self.log.failure("{observer!r} could not be told", observer=observer)
 
     def _look_at_authorized(self) -> bool:
         """Whether `authorized_clients` has changed. If it cannot be read, what was known before still holds."""
@@ -206,7 +244,12 @@ class Server:
         self.close_session(quietest, CloseReason.STALE)
         return True
 
-    def _refused(self, reason: RefusalReason, fingerprint: str) -> Refused:
+    def _refused(self, reason: RefusalReason, fingerprint: str, name: str = "") -> Refused:
         self.refusals[reason] += 1
+        self._tell(lambda observer: observer.client_refused(reason, fingerprint, name))
         self.log.info("refused {fingerprint}: {reason}", fingerprint=fingerprint, reason=reason.value)
         return Refused(reason)
+
+
+def _ended(client: Client, reason: CloseReason, observer: ServerObserver) -> None:
+    observer.session_ended(client, reason)

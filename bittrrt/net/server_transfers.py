@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -42,8 +42,9 @@ from ..wire.transfer_messages import (
 from .client import Client
 from .clock import Clock
 from .offerer import MAX_BACKLOG, SendJob
+from .server_observer import Direction
 from .takers import Takers
-from .tally import Tally
+from .tally import FileProgress, Tally
 from .transfer_plane import OpenPlane
 from .transfers import Transfers
 from .turns import InThread, Turns
@@ -64,12 +65,25 @@ class FileService:
     clock: Clock
 
 
+class FileWatcher(Protocol):
+    """Who is told what becomes of a session's files."""
+
+    def file_begun(self, direction: Direction, progress: FileProgress) -> None:
+        """A file is on its way."""
+
+    def file_done(self, direction: Direction, progress: FileProgress) -> None:
+        """A file arrived whole."""
+
+    def file_failed(self, direction: Direction, error: FileError) -> None:
+        """A file, or another thing, did not arrive."""
+
+
 class _SharePlaces:
     """Where what a client puts is to go."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: Share, tally: Tally) -> None:
         self._share = share
-        self._tally = Tally()
+        self._tally = tally
 
     def goal(self, offer: Offer) -> Goal:
         """See `Destination`."""
@@ -83,7 +97,7 @@ class _SharePlaces:
         return self._share.root, message.name if isinstance(message, OfferFolder) else ""
 
     def tally(self, request: int) -> Tally:
-        """See `Destination`: nobody here looks at it."""
+        """See `Destination`: one for all that comes in."""
         return self._tally
 
 
@@ -91,17 +105,35 @@ class ServerTransfers(Transfers):
     """One session's files, at the server."""
 
     def __init__(
-        self, open_plane: OpenPlane, service: FileService, share: Share, *, owner: str, violated: Callable[[str], None]
+        self,
+        open_plane: OpenPlane,
+        service: FileService,
+        share: Share,
+        *,
+        owner: str,
+        violated: Callable[[str], None],
+        watcher: FileWatcher | None = None,
     ) -> None:
         """`share`: what this client may see and store; it is closed with the session. `owner`: the client's key."""
+        self._watcher = watcher
+        self._coming = self._tally("put")
+        self._going: dict[int, Tally] = {}  # by request
         super().__init__(
-            open_plane, _SharePlaces(share), in_thread=service.in_thread, reactor=service.reactor,
+            open_plane, _SharePlaces(share, self._coming), in_thread=service.in_thread, reactor=service.reactor,
             clock=service.clock, first_channel=2, violated=violated, owner=owner, takers=service.takers,
         )  # fmt: skip
         self._share = share
         self._asked = 0
         self._looking = Turns(service.in_thread)
         self._limited_by = ""
+
+    def under_way(self) -> list[tuple[Direction, int, FileProgress]]:
+        """See `FilesUnderWay`."""
+        files: list[tuple[Direction, int, FileProgress]] = []
+        files += [("put", channel, progress) for channel, progress in self._coming.under_way.items()]
+        for tally in self._going.values():
+            files += [("get", channel, progress) for channel, progress in tally.under_way.items()]
+        return files
 
     def asked_untrusted(self, message: Question) -> None:
         """See `Transfers`."""
@@ -133,11 +165,17 @@ class ServerTransfers(Transfers):
             yield from from_root_untrusted(self._share.root(), message.path, recursive=message.recursive)
 
         self._asked += 1
+        tally = self._going[message.request] = self._tally("get")
+
+        def unsendable(error: FileError) -> None:
+            tally.problem(error)
+            self._tell_problem(message.request, error)
+
         job = SendJob(
             request=message.request,
             supply=Supply(items(), checksum=message.checksum),
-            tally=Tally(),
-            unsendable=partial(self._tell_problem, message.request),
+            tally=tally,
+            unsendable=unsendable,
             checksum=message.checksum,
             limit=message.limit,
         )
@@ -149,6 +187,7 @@ class ServerTransfers(Transfers):
 
     def _fetched(self, request: int) -> None:
         self._asked -= 1
+        self._going.pop(request, None)
         self.send(End(request))
 
     def tick(self) -> None:
@@ -211,6 +250,20 @@ class ServerTransfers(Transfers):
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 
+    def _tally(self, direction: Direction) -> Tally:
+        """Counts what goes one way, and tells who watches."""
+        watcher = self._watcher
+        if watcher is None:
+            return Tally()
+
+        def told(what: str, progress: FileProgress) -> None:
+            if what == "done":
+                watcher.file_done(direction, progress)
+            elif what != "skipped":
+                watcher.file_begun(direction, progress)
+
+        return Tally(on_problem=lambda error: watcher.file_failed(direction, error), on_file=told)
+
     def _tell_problem(self, request: int, error: FileError) -> None:
         self.send(Problem(request, reason_of(error), line_of(error)))
 
@@ -229,9 +282,11 @@ def serve_files(client: Client, service: FileService, share: Share) -> ServerTra
     def violated(why: str) -> None:
         client.conn.peer_misbehaved(PeerMisbehaved(f"the other end broke the rules: {why}"))
 
-    return ServerTransfers(
-        client.conn.open_data_plane, service, share, owner=client.fingerprint, violated=violated
-    )  # fmt: skip
+    transfers = ServerTransfers(
+        client.conn.open_data_plane, service, share, owner=client.fingerprint, violated=violated, watcher=client
+    )
+    client.files = transfers
+    return transfers
 
 
 def _listed(entry: Entry) -> Listed:
