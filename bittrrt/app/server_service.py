@@ -25,6 +25,7 @@ from ..net.tls import ConnectionCreator
 from ..net.turns import in_thread_of
 from ..settings import Settings
 from .systemd import notify
+from .watch import Watch
 
 SWEEP_INTERVAL: Final = 1.0  # seconds, or a heartbeat if that is less: how late staleness and revocation are noticed
 
@@ -37,6 +38,7 @@ class ServerService(Service):
     def __init__(self, settings: Settings, identity: Identity, home: Home, reactor: Any) -> None:
         self.settings = settings
         self.server = Server(settings, identity.fingerprint, AuthorizedClients(home), Invites(home), reactor=reactor)
+        self.watch = Watch(self.server)
         self._files = FileService(Shares(settings.root), Takers(), in_thread_of(reactor), reactor, self.server.clock)
         self.server.accept_data = self._accept_data
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
