@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from textwrap import dedent
 
+from click import Context
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt import CtrlHandler
@@ -36,7 +37,7 @@ class ReadmeTests(SynchronousTestCase):
             self.assertEqual(rows[name.replace("_", "-")], str(getattr(settings, name)))
 
     def test_every_command_is_there(self) -> None:
-        for command in main.commands:
+        for command in main.list_commands(Context(main)):
             self.assertIn(f"bittrrt {command}", self.text)
 
     def test_its_programs_are_python_and_the_first_prints_the_heartbeat(self) -> None:

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from .. import __version__
 from ..errors import LinkError
 from ..files.authorized_clients import AuthorizedClients
 from ..files.home import Home
-from ..files.identity import load_identity, load_or_create_identity
+from ..files.identity import load_identity
 from ..files.known_servers import KnownServers
-from ..net.link_keeper import SessionOpener
 from ..settings import Settings, default_home
 from ..wire.endpoint import show_host_port
-from ..wire.invite import parse_invite_link
-from .client_tap import known_identity
 from .invitation import known_endpoint, make_invitation
-from .join import join
-from .ls import ls_command
-from .ping import Ping
-from .put_get import get_command, put_command
-from .running import run_command
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-_F = TypeVar("_F", bound=Callable[..., Any])
+_ELSEWHERE: Final = {"get": "put_get", "join": "join", "ls": "ls", "ping": "ping", "put": "put_get"}
+"""Commands that have their module; only that of the one that runs is imported, as each takes its time to."""
 
 
 class Duration(click.ParamType[float]):
@@ -51,6 +40,17 @@ class Duration(click.ParamType[float]):
 
 class BittrRtGroup(click.Group):
     """A group whose commands end in one line where a `LinkError` ends them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the alphabet."""
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(f".{_ELSEWHERE[cmd_name]}", __package__), f"{cmd_name}_command")
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -78,52 +78,8 @@ def main(ctx: click.Context, home: Path | None) -> None:
     ctx.obj = Settings(home=(home or default_home()).expanduser())
 
 
-main.add_command(put_command)
-main.add_command(get_command)
-main.add_command(ls_command)
-
-
 def _home(ctx: click.Context) -> Home:
     return Home(ctx.obj.home)
-
-
-@main.command("join")
-@click.argument("link")
-@click.pass_context
-def join_command(ctx: click.Context, link: str) -> None:
-    """Join a server by the LINK that its owner gave you.
-
-    With '-' the link is read from standard input, so that nobody sees it in the list of processes.
-    """
-    text = sys.stdin.readline() if link == "-" else link
-    invite = parse_invite_link(text.strip())
-    home = _home(ctx)
-    identity, _ = load_or_create_identity(home)
-    run_command(lambda reactor: join(reactor, ctx.obj, identity, KnownServers(home), invite))
-
-
-@main.command("ping")
-@click.argument("host")
-@click.option("--count", "-c", type=click.IntRange(min=1), help="Stop after so many heartbeats.")
-@click.option(
-    "--interval", "-i", type=click.IntRange(10, 3_600_000), help="Milliseconds.  [default: as the server says]"
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a heartbeat, and one at the end.")
-@click.pass_context
-def ping_command(ctx: click.Context, host: str, count: int | None, interval: int | None, as_json: bool) -> None:
-    """Show the three ports of the link with HOST, live.
-
-    Times are milliseconds. 'there' and 'back' are what was lost on the way to the server and from it. 'clock' is how
-    far the server's clock is from this one; within its error, asymmetry of the path cannot be seen.
-
-    The exit status is 0 only if heartbeats came back on all three ports.
-    """
-    from twisted.internet import reactor  # noqa: PLC0415
-
-    home = _home(ctx)
-    server = KnownServers(home).resolve(host)
-    opener = SessionOpener(reactor, ctx.obj, known_identity(home), server, heartbeat=interval)
-    run_command(Ping(opener, count, json=as_json).run)
 
 
 @main.command("status")
@@ -176,6 +132,9 @@ def clients_group(ctx: click.Context) -> None:
 @click.pass_context
 def list_command(ctx: click.Context) -> None:
     """List the clients that were let in."""
+    from rich.console import Console  # noqa: PLC0415  40 ms, which only what draws with it should take
+    from rich.table import Table  # noqa: PLC0415
+
     authorized = AuthorizedClients(_home(ctx))
     clients = authorized.clients()
     for problem in authorized.problems():

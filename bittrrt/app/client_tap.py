@@ -10,13 +10,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python import usage
 
-from ..errors import LinkError, SettingsError
+from ..errors import LinkError
 from ..files.home import Home
-from ..files.identity import Identity, load_identity
 from ..files.known_servers import KnownServer, KnownServers
 from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.link_keeper import LinkKeeper, SessionOpener
 from ..settings import Settings, read_config_file, settings_from_options
+from .opening import known_identity
 from .systemd import notify
 
 HOPELESS_RETRY: Final = 60.0  # seconds; what only a person can mend, a person may mend
@@ -51,16 +51,6 @@ class Options(usage.Options):
             raise SystemExit(f"bittrrt-client: {error}") from None
         told = self["heartbeat"] is not None or "heartbeat" in in_file
         self.heartbeat = self.settings.heartbeat if told else None
-
-
-def known_identity(home: Home) -> Identity:
-    """This end's identity. Raises `SettingsError` if it has none: then it has joined nothing yet."""
-    identity = load_identity(home)
-    if identity is None:
-        raise SettingsError(
-            f"this end has no key yet in {home.path}: ask a server's owner for a link, then run: bittrrt join LINK"
-        )
-    return identity
 
 
 def makeService(options: Options) -> IService:

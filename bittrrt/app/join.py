@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any, Final
 
 import click
@@ -10,7 +11,8 @@ from twisted.internet.defer import Deferred
 
 from ..errors import ClientRejected, InviteUsed, LinkError, ServerKeyChanged
 from ..files.authorized_clients import valid_name
-from ..files.identity import Identity
+from ..files.home import Home
+from ..files.identity import Identity, load_or_create_identity
 from ..files.known_servers import KnownServer, KnownServers, key_changed_error
 from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.link_keeper import SessionOpener
@@ -18,12 +20,28 @@ from ..net.rendezvous_client import rendezvous
 from ..net.tls import ConnectionCreator
 from ..settings import Settings
 from ..wire.endpoint import show_host_port
-from ..wire.invite import InviteLink, prove, verifier_of
+from ..wire.invite import InviteLink, parse_invite_link, prove, verifier_of
 from ..wire.messages import Join, Joined
 from .port_trouble import port_troubles
+from .running import run_command
 
 CHECK_HEARTBEAT: Final = 500  # milliseconds between the heartbeats that try the ports
 CHECK_BEATS: Final = 4
+
+
+@click.command("join")
+@click.argument("link")
+@click.pass_context
+def join_command(ctx: click.Context, link: str) -> None:
+    """Join a server by the LINK that its owner gave you.
+
+    With '-' the link is read from standard input, so that nobody sees it in the list of processes.
+    """
+    text = sys.stdin.readline() if link == "-" else link
+    invite = parse_invite_link(text.strip())
+    home = Home(ctx.obj.home)
+    identity, _ = load_or_create_identity(home)
+    run_command(lambda reactor: join(reactor, ctx.obj, identity, KnownServers(home), invite))
 
 
 async def join(reactor: Any, settings: Settings, identity: Identity, known: KnownServers, link: InviteLink) -> int:

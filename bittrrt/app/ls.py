@@ -17,7 +17,8 @@ from ..net.tally import Tally
 from ..net.transfer_jobs import TransferJob
 from ..net.transfer_link import TransferLink
 from ..wire.transfer_messages import Listed
-from .put_get import remote_of, session_opener
+from .opening import session_opener
+from .remote import remote_of
 from .running import run_command
 
 _HALF_A_YEAR: Final = 182 * 86400  # seconds; `ls` shows the year of what is older instead of the hour

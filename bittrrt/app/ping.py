@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+import click
 import msgspec
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,7 +20,9 @@ from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
 from ..net.link_keeper import LinkKeeper, SessionOpener
 from ..wire.datagram import PortType
+from .opening import session_opener
 from .port_trouble import port_troubles
+from .running import run_command
 
 
 @dataclass(slots=True)
@@ -298,3 +301,22 @@ def _round(seconds: float | None) -> float | None:
 
 def _percent(share: float) -> str:
     return f"{share * 100:.1f}%"
+
+
+@click.command("ping")
+@click.argument("host")
+@click.option("--count", "-c", type=click.IntRange(min=1), help="Stop after so many heartbeats.")
+@click.option(
+    "--interval", "-i", type=click.IntRange(10, 3_600_000), help="Milliseconds.  [default: as the server says]"
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a heartbeat, and one at the end.")
+@click.pass_context
+def ping_command(ctx: click.Context, host: str, count: int | None, interval: int | None, as_json: bool) -> None:
+    """Show the three ports of the link with HOST, live.
+
+    Times are milliseconds. 'there' and 'back' are what was lost on the way to the server and from it. 'clock' is how
+    far the server's clock is from this one; within its error, asymmetry of the path cannot be seen.
+
+    The exit status is 0 only if heartbeats came back on all three ports.
+    """
+    run_command(Ping(session_opener(ctx, host, heartbeat=interval), count, json=as_json).run)

@@ -7,16 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.text import Text
 from twisted.internet.task import LoopingCall
 
 from ..errors import FileError
 from ..net.tally import FileProgress, Tally
+
+if TYPE_CHECKING:
+    from .bar import Bar
 
 REFRESH: Final = 0.2  # seconds
 RATE_WINDOW: Final = 3.0  # seconds; long enough to read, short enough to see a path change
@@ -38,12 +38,12 @@ class TransferDisplay:
         self.tally = Tally(on_problem=self._problem, on_file=self._file)
         self._style = style
         self._out = out
-        self._console = Console(file=err, highlight=False, markup=False)
+        self._err = err
         self.on_unwritable: Callable[[OSError], None] = lambda _: None
         """Told once that nobody can read the JSON: a full disk, a pipe whose reader has gone."""
         self._unwritable = False
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
+        self._live = style is Style.PEOPLE and err.isatty()
+        self._bar: Bar | None = None
         self._moved: deque[tuple[float, int]] = deque()  # when, and how many bytes had arrived in this call
         self._began = 0.0
         self._refreshing = LoopingCall(self.refresh)
@@ -52,23 +52,16 @@ class TransferDisplay:
         """Begin to show."""
         self._began = time.monotonic()
         self._refreshing.clock = reactor
-        if self._style is Style.PEOPLE and self._console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.fields[line]}"),
-                console=self._console, auto_refresh=False, transient=True,
-            )  # fmt: skip
-            self._task = self._progress.add_task("", name="", line="", total=None)
-            self._progress.start()
         if self._style is not Style.QUIET:
-            self._refreshing.start(REFRESH if self._progress is not None else 1.0, now=False)
+            self._refreshing.start(REFRESH if self._live else 1.0, now=False)
 
     def stop(self) -> None:
         """Show no more; again does nothing."""
         if self._refreshing.running:
             self._refreshing.stop()
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
     def refresh(self) -> None:
         """Show how far it is."""
@@ -80,14 +73,14 @@ class TransferDisplay:
                 total_files=tally.total_files, rate=round(rate), seconds_left=left and round(left, 1),
                 limited_by=tally.limits(),
             )  # fmt: skip
-        elif self._progress is not None and self._task is not None:
+        elif self._live:
+            if self._bar is None:
+                from .bar import Bar  # noqa: PLC0415  the import's 50 ms pass while the first answers are on their way
+
+                self._bar = Bar(self._err)
             names = [progress.name for progress in tally.under_way.values()]
             name = names[0] if names else ""
-            total = tally.total_size
-            self._progress.update(
-                self._task, completed=tally.moved(), total=total, name=_short(name, 30), line=self._line(rate, left)
-            )
-            self._progress.refresh()
+            self._bar.show(_short(name, 30), tally.moved(), tally.total_size, self._line(rate, left))
 
     def say(self, line: str) -> None:
         """One line about the link."""
@@ -180,7 +173,10 @@ class TransferDisplay:
         return "  ".join(parts)
 
     def _print(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=True)
+        if self._bar is not None:
+            self._bar.print_above(line)
+        else:
+            self._err.write(line + "\n")
 
     def _print_json(self, **values: Any) -> None:
         if self._unwritable:

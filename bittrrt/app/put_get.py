@@ -10,8 +10,6 @@ import click
 from twisted.internet.defer import Deferred
 
 from ..errors import SettingsError
-from ..files.home import Home
-from ..files.known_servers import KnownServers
 from ..files.root import Root
 from ..net.client_transfers import Wanted
 from ..net.link_keeper import SessionOpener
@@ -19,10 +17,10 @@ from ..net.tally import Tally
 from ..net.transfer_jobs import Get, Put, TransferJob
 from ..net.transfer_link import TransferLink
 from ..net.turns import in_thread_of
-from .client_tap import known_identity
 from .descriptors import allow_many_files
+from .opening import session_opener
 from .progress import Style, TransferDisplay
-from .remote import Mtu, Rate, Remote, parse_remote
+from .remote import Mtu, Rate, parse_remote, remote_of
 from .running import run_command
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -156,22 +154,6 @@ def _place(target: Path, *, alone: bool, whole: bool, trailing: bool) -> tuple[R
     except OSError as error:
         raise SettingsError(f"{target}: cannot be made: {error.strerror}") from None
     return Root(target), ""
-
-
-def remote_of(text: str) -> Remote:
-    """What `text` names at a server. Raises `SettingsError` if it names none."""
-    remote = parse_remote(text)
-    if remote is None:
-        raise SettingsError(f"{text}: no HOST: before it; say which server, as in HOST:DIR")
-    return remote
-
-
-def session_opener(ctx: click.Context, host: str) -> SessionOpener:
-    """Opens sessions with the server that a person calls `host`."""
-    from twisted.internet import reactor  # noqa: PLC0415  not before there is use for it
-
-    home = Home(ctx.obj.home)
-    return SessionOpener(reactor, ctx.obj, known_identity(home), KnownServers(home).resolve(host))
 
 
 def _run(

@@ -41,6 +41,14 @@ def parse_remote(text: str) -> Remote | None:
     return Remote(match[1], "/".join(parts) + ("/" if is_folder and parts else ""))
 
 
+def remote_of(text: str) -> Remote:
+    """What `text` names at a server. Raises `SettingsError` if it names none."""
+    remote = parse_remote(text)
+    if remote is None:
+        raise SettingsError(f"{text}: no HOST: before it; say which server, as in HOST:DIR")
+    return remote
+
+
 class Rate(click.ParamType[float]):
     """`20M`: bits a second, as bytes a second."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -81,6 +82,8 @@ def run_command(command: Callable[[Any], Coroutine[Any, Any, int]]) -> None:
     """Run `command(reactor)` and end the program with its status, or with one line if it raises a `LinkError`."""
     from twisted.internet import reactor  # noqa: PLC0415  not before there is use for it
 
+    gc.freeze()  # what is imported stays: no collection looks through it again
+    gc.enable()
     run = CommandRun(reactor)
     run.catch_interrupts()
     try:

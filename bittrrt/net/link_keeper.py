@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
-from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -33,6 +32,8 @@ from .tls import ConnectionCreator
 
 _T = TypeVar("_T")
 
+FIRST_BACKOFF: Final = 0.2  # seconds
+BACKOFF_GROWTH: Final = 1.5  # a failure
 MAX_BACKOFF: Final = 5.0  # seconds, and up to one more of jitter: a server that is back is found within ten
 
 
@@ -130,7 +131,7 @@ class LinkKeeper:
         self.connection: ClientConnection | None = None
         self._opener = opener
         self._observer = observer
-        self._delay = backoffPolicy(initialDelay=0.2, maxDelay=MAX_BACKOFF, jitter=jitter)
+        self._jitter = jitter
         self._changed: Deferred[None] = Deferred()
         self._waiting: Deferred[Any] | None = None
         self._stopping = False
@@ -185,6 +186,10 @@ class LinkKeeper:
             self._waiting.cancel()
         if self.connection is not None:
             await self.connection.close()
+
+    def _delay(self, failures: int) -> float:
+        """Seconds to wait after so many failures, and the one just now."""
+        return min(FIRST_BACKOFF * BACKOFF_GROWTH ** min(failures, 100), MAX_BACKOFF) + self._jitter()
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(CancelledError):
