@@ -56,7 +56,7 @@ class Wanted:
     overwrite: bool = False
     checksum: bool = False
     limit: float | None = None
-    """Bytes a second."""
+    """Bytes a second, of the whole transfer."""
 
     def place_untrusted(self, name: str) -> str:
         """Where something goes that the server offers. Raises `NameRefused` for what was not asked for."""
@@ -144,14 +144,15 @@ class ClientTransfers(Transfers):
         self._requests += 1
         return self._requests
 
-    def fetch(self, wanted: Wanted, tally: Tally) -> Deferred[None]:
+    def fetch(self, wanted: Wanted, tally: Tally, transfer: int) -> Deferred[None]:
         """Get something; fires when all of it is answered. If the session is lost, it never does.
 
+        What has the same `transfer`, a number as of `next_request`, shares one limit.
         Raises `NameRefused` for a path that cannot be said.
         """
         request = self.next_request()
         ended: Deferred[None] = Deferred()
-        self.send(Fetch(request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit))
+        self.send(Fetch(request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit, transfer))
         self._places.fetching[request] = _Fetching(wanted, tally, ended)
         return ended
 

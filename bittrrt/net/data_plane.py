@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from ..errors import PeerMisbehaved, Rejected
 from ..link.link import Link
-from ..link.pacer import TICK
+from ..link.pacer import TICK, Pacer
 from ..link.receiver import WINDOW
 from ..link.sender import BURSTS_A_TURN
 from ..link.transfer_statistics import TransferStatistics
@@ -138,11 +138,13 @@ class DataPlane:
         size: int | None,
         *,
         skip: SpanSet | None = None,
-        limit: float | None = None,
+        limit: Pacer | None = None,
         urgent: bool = False,
         trim: Callable[[int], None] | None = None,
     ) -> Deferred[None]:
-        """Send the `size` bytes of `source`, but for the offsets in `skip`, which the peer has; `limit`: bytes/s.
+        """Send the `size` bytes of `source`, but for the offsets in `skip`, which the peer has.
+
+        `limit`: tokens that it spends; streams may share them.
 
         With None for a `size` that is not known yet, say `supply`. `trim` is told, with every acknowledgement, the
         offset below which nothing is read again.

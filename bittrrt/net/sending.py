@@ -18,6 +18,7 @@ from ..link.congestion import Congestion
 from ..link.cubic import Cubic
 from ..link.link import Link
 from ..link.model import Model
+from ..link.pacer import Pacer
 from ..link.path_mtu import PathMtu
 from ..link.round_trip import RoundTrip
 from ..link.sender import BURSTS_A_TURN, Burst, Sender
@@ -85,7 +86,7 @@ class Sending:
         source: StreamSource,
         size: int | None,
         skip: SpanSet | None,
-        limit: float | None,
+        limit: Pacer | None,
         urgent: bool,
         trim: Callable[[int], None] | None,
     ) -> Deferred[None]:

@@ -19,6 +19,7 @@ from ..files.root import Root
 from ..files.share import Share, Shares
 from ..files.supply import Item, Supply, count_items, from_root_untrusted
 from ..files.tree import Entry, Skipped
+from ..link.pacer import Pacer
 from ..wire.transfer_messages import (
     Answer,
     End,
@@ -100,6 +101,7 @@ class ServerTransfers(Transfers):
         )  # fmt: skip
         self._share = share
         self._asked = 0
+        self._fetches: dict[int, tuple[Fetch, SendJob]] = {}  # by request
         self._looking = Turns(service.in_thread)
         self._limited_by = ""
 
@@ -132,6 +134,8 @@ class ServerTransfers(Transfers):
         def items() -> Iterator[Item]:
             yield from from_root_untrusted(self._share.root(), message.path, recursive=message.recursive)
 
+        if message.request in self._fetches:
+            raise MalformedMessage(f"request {message.request} is under way")
         self._asked += 1
         job = SendJob(
             request=message.request,
@@ -139,15 +143,26 @@ class ServerTransfers(Transfers):
             tally=Tally(),
             unsendable=partial(self._tell_problem, message.request),
             checksum=message.checksum,
-            limit=message.limit,
+            limit=self._limit_of(message),
         )
+        self._fetches[message.request] = message, job
         counted = self._looking.do(partial(count_items, items()))
         counted.addCallback(lambda total: self.send(Total(message.request, *total)))
         counted.addErrback(self._log, "what is to be sent could not be counted")
         job.finished.addCallback(lambda _: self._fetched(message.request))
         self.offerer.add(job)
 
+    def _limit_of(self, message: Fetch) -> Pacer | None:
+        """The tokens that this fetch shares with those of the same transfer."""
+        if message.limit is None:
+            return None
+        for other, job in self._fetches.values():
+            if (other.transfer, other.limit) == (message.transfer, message.limit):
+                return job.limit
+        return Pacer(message.limit, self.clock.monotonic())
+
     def _fetched(self, request: int) -> None:
+        del self._fetches[request]
         self._asked -= 1
         self.send(End(request))
 

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from ..errors import LinkLost, NotAFile
 from ..files.supply import FolderToSend, Item, Supply, below, count_items, from_paths, name_of
+from ..link.pacer import Pacer
 from ..wire.transfer_messages import Kind
 from .client_transfers import ClientTransfers, Wanted
 from .offerer import SendJob
@@ -80,6 +81,7 @@ class Put(TransferJob):
         self._overwrite = overwrite
         self._checksum = checksum
         self._limit = limit
+        self._bucket: Pacer | None = None  # of all sessions
         self._supply: Supply | None = None
 
     def begin(self, session: ClientTransfers) -> None:
@@ -118,9 +120,12 @@ class Put(TransferJob):
         self.tally.total_files, self.tally.total_size = total
 
     def _offer(self, session: ClientTransfers, supply: Supply) -> None:
+        if self._limit is not None and self._bucket is None:
+            self._bucket = Pacer(self._limit, session.clock.monotonic())
         job = SendJob(
-            session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum, self._limit
-        )
+            session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum,
+            self._bucket,
+        )  # fmt: skip
         job.finished.addCallback(self.succeed)
         session.offerer.add(job)
 
@@ -136,18 +141,19 @@ class Get(TransferJob):
         super().__init__(tally)
         self._waiting = deque(wanted)
         self._fetching: list[Wanted] = []
-        self._session: ClientTransfers | None = None
+        self._transfer = 0
 
     def begin(self, session: ClientTransfers) -> None:
         """See `TransferJob`."""
-        self._session = session
+        self._transfer = session.next_request()
         self._fetch_more(session)
 
     def _fetch_more(self, session: ClientTransfers) -> None:
         while self._waiting and len(self._fetching) < MAX_FETCHED:
             wanted = self._waiting.popleft()
             self._fetching.append(wanted)
-            session.fetch(wanted, self.tally).addCallback(partial(self._ended, session, wanted))
+            fetched = session.fetch(wanted, self.tally, self._transfer)
+            fetched.addCallback(partial(self._ended, session, wanted))
         if not self._fetching:
             self.succeed()
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ..link.pacer import Pacer
 from ..link.transfer_statistics import TransferStatistics
 from ..wire.spans import SpanSet
 from .streams import DataPlaneListener, StreamSink, StreamSource
@@ -32,7 +33,7 @@ class TransferPlane(Protocol):
         size: int,
         *,
         skip: SpanSet | None = None,
-        limit: float | None = None,
+        limit: Pacer | None = None,
         urgent: bool = False,
     ) -> Deferred[None]:
         """Send a stream, but for the bytes in `skip`; fires when all of it has arrived."""

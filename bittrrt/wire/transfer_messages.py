@@ -220,8 +220,9 @@ class Fetch(_Message, frozen=True):
     """Empty for all that there is; names then begin below it."""
     recursive: bool = False
     checksum: bool = False
-    limit: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Bytes a second."""
+    limit: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    """Bytes a second, of all that is fetched at the same time with the same `transfer` together."""
+    transfer: Request = 0
 
 
 class List(_Message, frozen=True):
@@ -298,7 +299,8 @@ FromAcceptor = Accept | Skip | Refuse | Done | Failed
 Question = Fetch | List | Look
 Answer = Total | Problem | Entries | End | Found | Limited
 TransferMessage = FromOfferer | FromAcceptor | Question | Answer
-Send = Callable[[TransferMessage], None]
+Send = Callable[[TransferMessage], int]
+"""Says something to the other end; returns in how many bytes."""
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[TransferMessage]] = msgspec.json.Decoder(TransferMessage)

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittrrt.errors import FileError
 from bittrrt.files.root import Root
 from bittrrt.files.share import Shares
+from bittrrt.link.pacer import Pacer
 from bittrrt.link.transfer_statistics import TransferStatistics
 from bittrrt.net.client_transfers import ClientTransfers, Wanted
 from bittrrt.net.clock import Clock as MonotonicClock
@@ -87,7 +88,7 @@ class FakePlane:
         size: int,
         *,
         skip: SpanSet | None = None,
-        limit: float | None = None,
+        limit: Pacer | None = None,
         urgent: bool = False,
     ) -> Deferred[None]:
         stream = self.sending[channel] = FakeStream(source, size, skip or SpanSet())
