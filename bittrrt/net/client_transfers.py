@@ -16,6 +16,7 @@ from ..files.rights import Quota
 from ..files.root import Root
 from ..wire.transfer_messages import (
     Answer,
+    CongestionName,
     End,
     Entries,
     Fetch,
@@ -124,8 +125,19 @@ class ClientTransfers(Transfers):
     """One session's files, at the client."""
 
     def __init__(
-        self, open_plane: OpenPlane, *, in_thread: InThread, reactor: Any, clock: Clock, violated: Callable[[str], None]
+        self,
+        open_plane: OpenPlane,
+        *,
+        in_thread: InThread,
+        reactor: Any,
+        clock: Clock,
+        violated: Callable[[str], None],
+        congestion: CongestionName = "model",
+        mtu: int | None = None,
     ) -> None:
+        """`congestion` and `mtu`: how the server is to send what is fetched."""
+        self._congestion: CongestionName = congestion
+        self._mtu = mtu
         self._places = _WantedPlaces()
         super().__init__(
             open_plane,
@@ -152,7 +164,12 @@ class ClientTransfers(Transfers):
         """
         request = self.next_request()
         ended: Deferred[None] = Deferred()
-        self.send(Fetch(request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit, transfer))
+        self.send(
+            Fetch(
+                request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit, transfer, self._congestion,
+                self._mtu,
+            )
+        )  # fmt: skip
         self._places.fetching[request] = _Fetching(wanted, tally, ended)
         return ended
 

@@ -92,6 +92,13 @@ class DataPlane:
         self._timer: Any = None
         self._timer_due = 0.0
 
+    def choose_sending(self, congestion: str, mtu: int | None) -> None:
+        """Send in another way from now on; it does nothing while streams are being sent.
+
+        See `__init__` for what there is to choose. Raises `ValueError` for what is none.
+        """
+        self._sending.choose(congestion, mtu)
+
     # --- control and messages ----------------------------------------------------------------------------------------
 
     def send_control(self, message: bytes) -> None:

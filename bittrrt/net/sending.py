@@ -58,13 +58,14 @@ class Sending:
         self._out = out
         self._clock = clock
         self._failed = failed
-        self._path_mtu = PathMtu(now, fixed=mtu)
+        self._random = random
+        self._chosen = congestion, mtu
         round_trip = _measured_round_trip((out, ctrl), now)
         self._sender = Sender(
             now,
             congestion=make_congestion(congestion, now, round_trip, random),
             round_trip=round_trip,
-            path_mtu=self._path_mtu,
+            path_mtu=PathMtu(now, fixed=mtu),
             credit=NO_LIMIT,
         )
         control = self._sender.open_channel(LINK_CHANNEL, now, credit=CONTROL_WINDOW, urgent=True)
@@ -77,6 +78,18 @@ class Sending:
         self._prober = PathProber(link, self._sender, out)
         self.withheld = False
         """Whether the last turn ended as an address that has not proved itself had had its share."""
+
+    def choose(self, congestion: str, mtu: int | None) -> None:
+        """See `DataPlane.choose_sending`."""
+        if self.streams or (congestion, mtu) == self._chosen:
+            return
+        now, sender = self._clock.monotonic(), self._sender
+        path_mtu = PathMtu(now, fixed=mtu)
+        sender.congestion = make_congestion(congestion, now, sender.round_trip, self._random)
+        sender.path_mtu = path_mtu
+        sender.datagram_size_changed()
+        self._prober = PathProber(self._link, sender, self._out)
+        self._chosen = congestion, mtu
 
     # --- streams and messages ----------------------------------------------------------------------------------------
 
@@ -137,13 +150,13 @@ class Sending:
     @property
     def max_message(self) -> int:
         """Bytes that a message may have now."""
-        return self._path_mtu.size - OVERHEAD
+        return self._sender.path_mtu.size - OVERHEAD
 
     def send_message(self, channel: int, data: bytes, urgent: bool) -> bool:
         """See `DataPlane.send_message`."""
         if not 0 < channel < 1 << 24 or len(data) > self.max_message:
             raise ValueError(f"a message of {len(data)} bytes on channel {channel}; {self.max_message} are the most")
-        ahead = (URGENT_AHEAD if urgent else MESSAGES_AHEAD) * self._path_mtu.size
+        ahead = (URGENT_AHEAD if urgent else MESSAGES_AHEAD) * self._sender.path_mtu.size
         size = len(data) + OVERHEAD
         if self._sender.in_flight + size > self._sender.congestion.window + ahead:
             return False

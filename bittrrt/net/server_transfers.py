@@ -137,6 +137,7 @@ class ServerTransfers(Transfers):
         if message.request in self._fetches:
             raise MalformedMessage(f"request {message.request} is under way")
         self._asked += 1
+        self.plane.choose_sending(message.congestion, message.mtu)
         job = SendJob(
             request=message.request,
             supply=Supply(items(), checksum=message.checksum),

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..errors import LinkError, PeerMisbehaved
+from ..wire.transfer_messages import CongestionName
 from .client_connection import ClientConnection, HeartbeatRound
 from .client_transfers import ClientTransfers
 from .link_keeper import LinkKeeper, SessionOpener
@@ -27,13 +28,14 @@ class TransferLink:
         job: TransferJob,
         say: Callable[[str], None],
         *,
-        congestion: str = "model",
+        congestion: CongestionName = "model",
         mtu: int | None = None,
         in_thread: InThread | None = None,
     ) -> None:
-        """`say` is told, a line at a time, what becomes of the link. `mtu`: bytes of a datagram, None to find out.
+        """`say` is told, a line at a time, what becomes of the link.
 
-        `in_thread`: None for the threads of the opener's reactor.
+        `congestion` and `mtu`, bytes of a datagram or None to find out, are for both ends. `in_thread`: None for the
+        threads of the opener's reactor.
         """
         self._opener = opener
         self._job = job
@@ -78,6 +80,8 @@ class TransferLink:
             reactor=self._opener.reactor,
             clock=self._opener.clock,
             violated=violated,
+            congestion=self._congestion,
+            mtu=self._mtu,
         )
         self._job.begin(self._session)
 

@@ -19,6 +19,9 @@ class TransferPlane(Protocol):
     def new_channel(self) -> int:
         """A number for a channel that this end opens: odd ones are the client's, even ones the server's."""
 
+    def choose_sending(self, congestion: str, mtu: int | None) -> None:
+        """Send by that congestion control, in datagrams of `mtu` bytes or of what the path takes, unless it is busy."""
+
     def send_control(self, message: bytes) -> None:
         """Send one message, in order and for certain."""
 

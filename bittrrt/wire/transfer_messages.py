@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -54,7 +54,10 @@ MAX_TEXT: Final = 400  # characters of a line for a person
 MAX_ENTRIES: Final = 64  # of a folder in one message, if their names are short enough
 _ROOM_FOR_ENTRIES: Final = MAX_MESSAGE - 100  # bytes: what is around the entries takes 60
 _MAX_SIZE: Final = 2**63 - 1
+MIN_MTU: Final = 1200  # bytes of UDP payload; RFC 8899 section 5.1.2: what every path takes
+MAX_MTU: Final = 65_487  # what the longest IP packet leaves, over IPv6
 
+CongestionName = Literal["model", "cubic"]
 Channel = Annotated[int, msgspec.Meta(ge=1, le=2**24 - 1)]
 Request = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=_MAX_SIZE)]
@@ -223,6 +226,10 @@ class Fetch(_Message, frozen=True):
     limit: Annotated[float, msgspec.Meta(ge=1)] | None = None
     """Bytes a second, of all that is fetched at the same time with the same `transfer` together."""
     transfer: Request = 0
+    congestion: CongestionName = "model"
+    """What decides how much the server has on its way."""
+    mtu: Annotated[int, msgspec.Meta(ge=MIN_MTU, le=MAX_MTU)] | None = None
+    """Bytes of UDP payload in the server's datagrams; None to find out."""
 
 
 class List(_Message, frozen=True):

@@ -68,6 +68,9 @@ class FakePlane:
         self._next_channel += 2
         return self._next_channel - 2
 
+    def choose_sending(self, congestion: str, mtu: int | None) -> None:
+        self.chosen = congestion, mtu
+
     def send_control(self, message: bytes) -> None:
         if self.closed:
             raise ValueError("the data plane is closed")
