@@ -16,7 +16,8 @@ from .net.link_keeper import SessionOpener
 from .net.port_manager import PortManager
 from .net.put_get import get, put
 from .net.server import Server
-from .net.session import Session, SessionProtocol, open_session, serve_sessions
+from .net.session import Session, SessionProtocol
+from .net.session_opening import open_session, serve_sessions
 from .net.stream_transport import StreamTransport
 from .net.tally import Tally
 from .settings import Settings

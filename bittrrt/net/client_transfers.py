@@ -32,6 +32,7 @@ from ..wire.transfer_messages import (
     Question,
     Settle,
     Total,
+    Withdraw,
     error_untrusted,
 )
 from .clock import Clock
@@ -159,11 +160,12 @@ class ClientTransfers(Transfers):
     def fetch(self, wanted: Wanted, tally: Tally, transfer: int) -> Deferred[None]:
         """Get something; fires when all of it is answered. If the session is lost, it never does.
 
-        What has the same `transfer`, a number as of `next_request`, shares one limit.
+        What has the same `transfer`, a number as of `next_request`, shares one limit. Cancelled, the rest does not
+        come, and what has arrived is kept.
         Raises `NameRefused` for a path that cannot be said.
         """
         request = self.next_request()
-        ended: Deferred[None] = Deferred()
+        ended: Deferred[None] = Deferred(lambda _: self._withdraw(request))
         self.send(
             Fetch(
                 request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit, transfer, self._congestion,
@@ -172,6 +174,9 @@ class ClientTransfers(Transfers):
         )  # fmt: skip
         self._places.fetching[request] = _Fetching(wanted, tally, ended)
         return ended
+
+    def _withdraw(self, request: int) -> None:
+        self.send(Withdraw(request))
 
     def list_folder(
         self, path: str, take: Callable[[Listed], None], told: Callable[[FileError], None]
@@ -220,7 +225,8 @@ class ClientTransfers(Transfers):
             tally.problem(error_untrusted(message.reason, message.text))
         elif isinstance(message, End):
             del self._places.fetching[message.request]
-            fetching.ended.callback(None)
+            if not fetching.ended.called:
+                fetching.ended.callback(None)
 
     def _question_told(self, asking: _Asking, message: Total | Problem | Entries | End | Found) -> None:
         if isinstance(message, Problem):

@@ -30,6 +30,7 @@ from ..wire.transfer_messages import (
     FromAcceptor,
     Offer,
     OfferFolder,
+    Reason,
     Refuse,
     Send,
     Settle,
@@ -125,6 +126,18 @@ class Offerer:
         self._jobs.append(job)
         self.pump()
 
+    def drop(self, job: SendJob) -> None:
+        """Send nothing more of a transfer that is not finished; the other end keeps what has arrived."""
+        if self._stopped or job not in self._jobs:
+            return
+        self._jobs.remove(job)
+        for sending in [sending for sending in self._sending.values() if sending.job is job]:
+            if isinstance(sending.ready, ReadyFile):
+                self._send(Cancel(sending.channel, Reason.OTHER, f"{self._name(sending)}: stopped by its user"))
+            self._over(sending)
+        if job.supply.has_folders and not job.settling:
+            self._offer(job, None)
+
     def statistics(self) -> TransferStatistics | None:
         """Of the file that is being sent, the oldest of them; None if there is none."""
         streaming = next((sending for sending in self._sending.values() if sending.streaming), None)
@@ -152,6 +165,10 @@ class Offerer:
         if self._stopped:
             self._give_back(job, ready)
             return
+        if job not in self._jobs:
+            _close_all(ready)
+            self.pump()
+            return
         for one in ready:
             if isinstance(one, Unsendable):
                 job.unsendable(one.error)
@@ -165,9 +182,9 @@ class Offerer:
         job.unsendable(ReadFailed("the files cannot be read; see this end's log"))
         if self._stopped:
             self._prepared_late.callback(None)
-            return
-        self._jobs.remove(job)
-        job.finished.callback(None)
+        elif job in self._jobs:
+            self._jobs.remove(job)
+            job.finished.callback(None)
 
     def _offer(self, job: SendJob, ready: ReadyFile | FolderToSend | None) -> None:
         sending = _Sending(self._plane.new_channel(), job, ready)
@@ -363,10 +380,9 @@ class Offerer:
         return DeferredList(returning)
 
     def _give_back(self, job: SendJob, ready: list[Ready]) -> None:
+        _close_all(ready)
         for one in ready:
-            if isinstance(one, ReadyFile):
-                one.content.close()
-            elif isinstance(one, Unsendable):
+            if isinstance(one, Unsendable):
                 job.unsendable(one.error)
         self._return(job, [one.item for one in ready if isinstance(one, ReadyFile)]).chainDeferred(self._prepared_late)
 
@@ -380,3 +396,9 @@ class Offerer:
 
     def _name(self, sending: _Sending) -> str:
         return sending.ready.item.name if isinstance(sending.ready, ReadyFile) else ""
+
+
+def _close_all(ready: list[Ready]) -> None:
+    for one in ready:
+        if isinstance(one, ReadyFile):
+            one.content.close()

@@ -57,6 +57,10 @@ class Receiving:
         self.streams[channel] = ReceivingStream(opened, sink, self.data_at, paced=paced)
         return opened.done
 
+    def used(self, channel: int) -> bool:
+        """Whether the channel was ever received on."""
+        return channel in self._numbers
+
     def end(self, channel: int, size: int) -> None:
         """See `DataPlane.end_receiving`."""
         stream = self.streams.get(channel)

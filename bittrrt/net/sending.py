@@ -122,6 +122,10 @@ class Sending:
         self._prober.begin()
         return finished
 
+    def used(self, channel: int) -> bool:
+        """Whether the channel was ever sent on."""
+        return channel in self._numbers
+
     def supply(self, channel: int, end: int, finished: bool) -> None:
         """See `DataPlane.supply`."""
         stream = self.streams[channel]

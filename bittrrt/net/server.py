@@ -33,6 +33,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .port import LinkPort
 from .port_manager import PortManager
 from .streams import DataPlaneListener
+from .switchboard import Services
 
 QUIET: Final = 0.55
 """A session that was silent for this share of `stale_after` may be given up for a new one of the same key: its client
@@ -52,8 +53,6 @@ class Server:
     """Opens, keeps and ends sessions. Knows nothing of TLS, and no socket but those of its sessions."""
 
     log = Logger()
-    accept_data: Callable[[Client], DataPlaneListener] | None = None
-    """Who takes what clients send; see `Client.accept_data`. None: nobody."""
 
     def __init__(
         self,
@@ -73,6 +72,9 @@ class Server:
         self.clock = clock
         self.port_manager = PortManager(settings, quarantine=settings.port_quarantine_seconds, now=clock.monotonic)
         self.sessions: dict[str, Client] = {}
+        self.services = Services()
+        self.accept_data: Callable[[Client], DataPlaneListener | None] = self.services.accept
+        """Who takes what clients send; see `Client.accept_data`."""
         self.refusals: Counter[RefusalReason] = Counter()
         self._reactor = reactor
         self._port_class = port_class
@@ -120,8 +122,7 @@ class Server:
         except (PortsExhausted, ServerBusy) as error:
             self.log.warn("no session for {name}: {error}", name=known.name, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
-        if self.accept_data is not None:
-            client.accept_data = self.accept_data
+        client.accept_data = self.accept_data
         self.sessions[client.link_id] = client
         self._watch(client)
         self.log.info(

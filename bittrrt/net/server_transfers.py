@@ -36,6 +36,7 @@ from ..wire.transfer_messages import (
     Question,
     Settle,
     Total,
+    Withdraw,
     line_of,
     pack_entries,
     reason_of,
@@ -107,6 +108,9 @@ class ServerTransfers(Transfers):
 
     def asked_untrusted(self, message: Question) -> None:
         """See `Transfers`."""
+        if isinstance(message, Withdraw):
+            self._withdraw(message.request)
+            return
         try:
             if self._asked >= MAX_ASKED:
                 raise TransferBusy("too many questions at a time; try again later")
@@ -161,6 +165,11 @@ class ServerTransfers(Transfers):
             if (other.transfer, other.limit) == (message.transfer, message.limit):
                 return job.limit
         return Pacer(message.limit, self.clock.monotonic())
+
+    def _withdraw(self, request: int) -> None:
+        if request in self._fetches:
+            self.offerer.drop(self._fetches[request][1])
+            self._fetched(request)
 
     def _fetched(self, request: int) -> None:
         del self._fetches[request]
@@ -239,15 +248,13 @@ class ServerTransfers(Transfers):
         return closed.addCallback(lambda _: self.in_thread(self._share.close))
 
 
-def serve_files(client: Client, service: FileService, share: Share) -> ServerTransfers:
+def serve_files(client: Client, open_plane: OpenPlane, service: FileService, share: Share) -> ServerTransfers:
     """Files for a client that begins to ask for them."""
 
     def violated(why: str) -> None:
         client.conn.peer_misbehaved(PeerMisbehaved(f"the other end broke the rules: {why}"))
 
-    return ServerTransfers(
-        client.conn.open_data_plane, service, share, owner=client.fingerprint, violated=violated
-    )  # fmt: skip
+    return ServerTransfers(open_plane, service, share, owner=client.fingerprint, violated=violated)
 
 
 def _listed(entry: Entry) -> Listed:

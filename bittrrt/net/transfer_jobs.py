@@ -43,6 +43,10 @@ class TransferJob(ABC):
     def session_lost(self) -> None:
         """The session has ended before everything was answered."""
 
+    @abstractmethod
+    def abandon(self, session: ClientTransfers) -> None:
+        """Stop, in a session that goes on: what has arrived is kept."""
+
     def fail(self, error: BaseException) -> None:
         """It is of no use to go on."""
         if not self.finished.called:
@@ -83,6 +87,8 @@ class Put(TransferJob):
         self._limit = limit
         self._bucket: Pacer | None = None  # of all sessions
         self._supply: Supply | None = None
+        self._job: SendJob | None = None
+        self._abandoned = False
 
     def begin(self, session: ClientTransfers) -> None:
         """See `TransferJob`."""
@@ -112,6 +118,8 @@ class Put(TransferJob):
                 yield from new
             yield from from_paths(zip(self._paths, names, strict=True), recursive=self._recursive)
 
+        if self._abandoned:
+            return
         self._supply = Supply(items(), checksum=self._checksum)
         self._in_thread(lambda: count_items(items())).addCallback(self._counted)
         self._offer(session, self._supply)
@@ -122,7 +130,7 @@ class Put(TransferJob):
     def _offer(self, session: ClientTransfers, supply: Supply) -> None:
         if self._limit is not None and self._bucket is None:
             self._bucket = Pacer(self._limit, session.clock.monotonic())
-        job = SendJob(
+        job = self._job = SendJob(
             session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum,
             self._bucket,
         )  # fmt: skip
@@ -133,6 +141,12 @@ class Put(TransferJob):
         """See `TransferJob`."""
         self.tally.session_lost(all_again=False)
 
+    def abandon(self, session: ClientTransfers) -> None:
+        """See `TransferJob`."""
+        self._abandoned = True
+        if self._job is not None:
+            session.offerer.drop(self._job)
+
 
 class Get(TransferJob):
     """Files of the server's, to this end."""
@@ -141,6 +155,7 @@ class Get(TransferJob):
         super().__init__(tally)
         self._waiting = deque(wanted)
         self._fetching: list[Wanted] = []
+        self._fetched: set[Deferred[None]] = set()
         self._transfer = 0
 
     def begin(self, session: ClientTransfers) -> None:
@@ -153,17 +168,26 @@ class Get(TransferJob):
             wanted = self._waiting.popleft()
             self._fetching.append(wanted)
             fetched = session.fetch(wanted, self.tally, self._transfer)
-            fetched.addCallback(partial(self._ended, session, wanted))
+            self._fetched.add(fetched)
+            fetched.addBoth(partial(self._ended, session, wanted, fetched))
         if not self._fetching:
             self.succeed()
 
-    def _ended(self, session: ClientTransfers, wanted: Wanted, _: None) -> None:
+    def _ended(self, session: ClientTransfers, wanted: Wanted, fetched: Deferred[None], _: object) -> None:
         self._fetching.remove(wanted)
+        self._fetched.discard(fetched)
         self._fetch_more(session)
+
+    def abandon(self, session: ClientTransfers) -> None:
+        """See `TransferJob`."""
+        self._waiting.clear()
+        for fetched in list(self._fetched):
+            fetched.cancel()
 
     def session_lost(self) -> None:
         """See `TransferJob`."""
         self._waiting.extendleft(reversed(self._fetching))
         self._fetching.clear()
+        self._fetched.clear()
         self.tally.session_lost(all_again=True)
         self.tally.total_files = self.tally.total_size = None

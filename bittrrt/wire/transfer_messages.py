@@ -9,6 +9,7 @@
 
     client                                 server
     Fetch  ------------------------------>            then the server offers; Limited, Total, Problem on the way
+    Withdraw ---------------------------->            no more of it, please
            <------------------------------ End
     List   ------------------------------>
            <------------------------------ Entries ... End
@@ -232,6 +233,12 @@ class Fetch(_Message, frozen=True):
     """Bytes of UDP payload in the server's datagrams; None to find out."""
 
 
+class Withdraw(_Message, frozen=True):
+    """Offer and send no more of this `Fetch`; it ends as every one does."""
+
+    request: Request
+
+
 class List(_Message, frozen=True):
     """What is in this folder; or this file alone."""
 
@@ -303,7 +310,7 @@ class Found(_Message, frozen=True):
 
 FromOfferer = Offer | OfferFolder | Settle | Finish | Cancel
 FromAcceptor = Accept | Skip | Refuse | Done | Failed
-Question = Fetch | List | Look
+Question = Fetch | Withdraw | List | Look
 Answer = Total | Problem | Entries | End | Found | Limited
 TransferMessage = FromOfferer | FromAcceptor | Question | Answer
 Send = Callable[[TransferMessage], int]

@@ -11,12 +11,15 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from bittrrt.files.root import Root
 from bittrrt.files.share import Shares
+from bittrrt.net.client import Client
 from bittrrt.net.client_transfers import Wanted
 from bittrrt.net.server_transfers import FileService, serve_files
+from bittrrt.net.streams import DataPlaneListener
 from bittrrt.net.takers import Takers
 from bittrrt.net.tally import Tally
 from bittrrt.net.transfer_jobs import Get, Put, TransferJob
 from bittrrt.net.transfer_link import TransferLink
+from bittrrt.net.transfer_plane import OpenPlane
 
 from .simulated_link import SimulatedLinkTestCase
 
@@ -33,8 +36,11 @@ class SimulatedTransfersTestCase(SimulatedLinkTestCase):
         self.here.mkdir()
         self.lines: list[str] = []
         self.service = FileService(Shares(self.there), Takers(), self.in_thread, self.network, self.server.clock)
-        self.server.accept_data = lambda client: serve_files(client, self.service, self.service.shares.of({}))
+        self.server.services.files = self.serve_files
         self.listen_for_clients()
+
+    def serve_files(self, client: Client, open_plane: OpenPlane) -> DataPlaneListener:
+        return serve_files(client, open_plane, self.service, self.service.shares.of({}))
 
     @staticmethod
     def in_thread(work: Callable[[], Any]) -> Deferred[Any]:

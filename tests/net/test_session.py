@@ -14,7 +14,8 @@ from zope.interface import implementer
 
 from bittrrt.errors import ControlOverflow, LinkError, NotBittrRt, PeerMisbehaved
 from bittrrt.net.client import Client
-from bittrrt.net.session import HELLO_WAIT, MAX_STREAMS, Session, SessionProtocol, open_session, serve_sessions
+from bittrrt.net.session import MAX_STREAMS, Session, SessionProtocol
+from bittrrt.net.session_opening import HELLO_WAIT, open_session, serve_sessions
 from bittrrt.net.stream_transport import BUFFER, WINDOW, StreamTransport
 from bittrrt.wire.session_messages import Kind
 
