@@ -204,6 +204,11 @@ class DataPlane:
         self._receiving.consumed(channel, count)
         self._pump_soon()
 
+    def widen_receiving(self, channel: int, window: int) -> None:
+        """So many bytes may be ahead of what has left memory from now on: more than before."""
+        self._receiving.widen(channel, window)
+        self._pump_soon()
+
     def end_receiving(self, channel: int, size: int) -> None:
         """The peer says that a receiving stream opened without a size ends at `size`; it may be closed already.
 
@@ -221,6 +226,13 @@ class DataPlane:
         if channel in self._sending.streams:
             return self._sending.statistics(channel)
         return self._receiving.statistics(channel, self._sending.statistics(LINK_CHANNEL), self._clock.monotonic())
+
+    @property
+    def round_trip(self) -> float:
+        """The smoothed round trip, seconds: an end that only receives knows it by its heartbeats."""
+        known = self._in.path.round_trip
+        by_data = self._sending.round_trip.smoothed
+        return by_data if known.latest is None else max(by_data, known.smoothed)
 
     @property
     def unexpected(self) -> int:

@@ -89,6 +89,11 @@ class Receiving:
         if channel in self.streams:
             self._receiver.consumed(channel, count)
 
+    def widen(self, channel: int, window: int) -> None:
+        """See `DataPlane.widen_receiving`."""
+        if channel in self.streams:
+            self._receiver.widen(channel, window)
+
     def received_all(self, channel: int) -> None:
         """Everything of the stream is there: say so, and close it."""
         if channel in self.streams:

@@ -44,11 +44,12 @@ from .data_plane_owner import DataPlaneOwner
 from .put_get import Progress
 from .session_files import SessionFiles
 from .stream_transport import StreamTransport
+from .stream_window import WindowRoom
 from .switchboard import OpenDataPlane
 from .tally import Tally
 from .transfer_jobs import Get, Put
 
-MAX_STREAMS: Final = 64  # that the other end may have open: at 8 MiB each, half a gigabyte
+MAX_STREAMS: Final = 64  # that the other end may have open: at 1 MiB a direction each, and 32 MiB more, 192 MiB
 MAX_BACKLOG: Final = 2**20  # bytes of reliable messages that are not acknowledged; half of what ends files' sessions
 
 
@@ -89,6 +90,8 @@ class Session:
         """
         self.protocol = protocol
         self.reactor = owner.reactor
+        self.clock = owner.clock
+        self.write_room, self.read_room = WindowRoom(), WindowRoom()
         self.opened: Deferred[Session] = Deferred()
         """Fires when the other end has answered; fails with a `LinkError` if it does not."""
         self.closed: Deferred[None] = Deferred()
