@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .net.port_manager import PortManager
     from .net.put_get import get, put
     from .net.server import Server
-    from .net.session import Session, SessionProtocol, open_session, serve_sessions
+    from .net.session import Session, SessionProtocol
+    from .net.session_opening import open_session, serve_sessions
     from .net.stream_transport import StreamTransport
     from .net.tally import Tally
     from .settings import Settings
@@ -74,7 +75,8 @@ _MODULES: Final = {
     ".net.port_manager": ("PortManager",),
     ".net.put_get": ("get", "put"),
     ".net.server": ("Server",),
-    ".net.session": ("Session", "SessionProtocol", "open_session", "serve_sessions"),
+    ".net.session": ("Session", "SessionProtocol"),
+    ".net.session_opening": ("open_session", "serve_sessions"),
     ".net.stream_transport": ("StreamTransport",),
     ".net.tally": ("Tally",),
     ".settings": ("Settings",),

@@ -38,7 +38,7 @@ class LibraryTests(SynchronousTestCase):
 
     def test_every_program_is_run_here(self) -> None:
         names = {name for name, _ in self.programs}
-        self.assertEqual(names, {"loopback.py", "messages.py", "streams.py", "files.py"})
+        self.assertEqual(names, {"loopback.py", "messages.py", "streams.py", "files.py", "session_files.py"})
 
     def test_messages_are_exchanged(self) -> None:
         self.assertEqual(self.run_program("messages.py"), "hello, anna\n")
@@ -49,3 +49,9 @@ class LibraryTests(SynchronousTestCase):
     def test_a_file_is_put_with_progress_and_got_back(self) -> None:
         lines = self.run_program("files.py").splitlines()
         self.assertEqual(lines[-2:], ["5000000 bytes of 5000000 are there", "1 file, 5000000 bytes, 0 failed"])
+
+    def test_files_come_and_go_in_a_session_beside_its_messages(self) -> None:
+        lines = self.run_program("session_files.py").splitlines()
+        self.assertIn("hello, anna", lines)
+        self.assertIn("5000000 bytes of 5000000 are there", lines)
+        self.assertEqual(lines[-1], "2 files, 0 failed")

@@ -42,6 +42,9 @@ class Listing(TransferJob):
     def session_lost(self) -> None:
         """See `TransferJob`."""
 
+    def abandon(self, session: ClientTransfers) -> None:
+        """See `TransferJob`: what is still listed is of no use to anybody."""
+
     def _problem(self, error: FileError) -> None:
         sys.stderr.write(f"Error: {error}\n")
 

@@ -9,12 +9,11 @@ from typing import Any, Final
 import click
 
 from ..errors import SettingsError
+from ..wire.transfer_messages import MAX_MTU, MIN_MTU
 
 _REMOTE: Final = re.compile(r"(\[[^\]/]*\](?::[0-9]{1,5})?|[^:/\[\]]+(?::[0-9]{1,5}(?=:))?):(.*)", re.DOTALL)
 _RATE: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMG]?)", re.ASCII | re.IGNORECASE)
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}  # as networks count
-MAX_MTU: Final = 65_487
-MIN_MTU: Final = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,10 @@ class Rate(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Bytes a second."""
         match = _RATE.fullmatch(str(value).strip())
-        if match is None or not float(match[1]):
+        rate = float(match[1]) * _UNITS[match[2].upper()] / 8 if match else 0.0
+        if rate < 1:
             self.fail(f"{value!r} is no rate: write bits a second as 500K, 20M or 1G", param, ctx)
-        return float(match[1]) * _UNITS[match[2].upper()] / 8
+        return rate
 
 
 class Mtu(click.ParamType[int]):

@@ -22,6 +22,7 @@ from ..net.server_transfers import FileService, serve_files
 from ..net.streams import DataPlaneListener
 from ..net.takers import Takers
 from ..net.tls import ConnectionCreator
+from ..net.transfer_plane import OpenPlane
 from ..net.turns import in_thread_of
 from ..settings import Settings
 from .systemd import notify
@@ -40,7 +41,7 @@ class ServerService(Service):
         self.server = Server(settings, identity.fingerprint, AuthorizedClients(home), Invites(home), reactor=reactor)
         self.watch = Watch(self.server)
         self._files = FileService(Shares(settings.root), Takers(), in_thread_of(reactor), reactor, self.server.clock)
-        self.server.accept_data = self._accept_data
+        self.server.services.files = self._serve_files
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
         self._reactor = reactor
         self._port: Any = None
@@ -82,11 +83,11 @@ class ServerService(Service):
         """The TCP port on which it listens; another one than in the settings if that is 0."""
         return int(self._port.getHost().port)
 
-    def _accept_data(self, client: Client) -> DataPlaneListener:
+    def _serve_files(self, client: Client, open_plane: OpenPlane) -> DataPlaneListener:
         """A client begins to ask for files, or to put some: with the rights that its line gives it now."""
         known = self.server.authorized.lookup(client.fingerprint)
         share = self._files.shares.of(known.options if known is not None else {})
-        return serve_files(client, self._files, share)
+        return serve_files(client, open_plane, self._files, share)
 
     def _start_sweeping(self) -> None:
         def start_again(failure: Any) -> None:

@@ -104,6 +104,7 @@ class Root:
 
     def __init__(self, path: Path) -> None:
         """Open the folder, which its owner named: links in `path` are followed. Raises a `FileError`."""
+        self._folder = -1
         try:
             self._folder = os.open(path, FOLDER_FLAGS & ~os.O_NOFOLLOW)
         except OSError as error:
@@ -174,6 +175,9 @@ class Root:
         if self._folder >= 0:
             os.close(self._folder)
             self._folder = -1
+
+    def __del__(self) -> None:
+        self.close()  # of a root that transfers share, nobody knows which of them is the last
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ MAX_TOKENS: Final = 4 * MAX_QUANTUM  # bytes; so many bursts in one turn of the 
 
 
 class Pacer:
-    """Tokens of one sender, or of one transfer's rate limit."""
+    """Tokens of one sender, or of one transfer's rate limit, which all its files share."""
 
     __slots__ = ("_at", "_rate", "_tokens", "clipped")
 

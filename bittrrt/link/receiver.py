@@ -145,6 +145,13 @@ class Receiver:
         if moved_far:
             self._due = self._newest_at  # the peer may be waiting for it
 
+    def widen(self, number: int, window: int) -> None:
+        """A channel's window is larger from now on: the peer, which waits for that, is told at once."""
+        self.channels[number].window = window
+        self._moved.pop(number, None)
+        self._moved[number] = None
+        self._due = self._newest_at
+
     def _schedule(self, length: int, now: float) -> None:
         """When to acknowledge what has just come."""
         span_count = self._sequences.span_count

@@ -31,12 +31,15 @@ class SendChannel:
         "urgent",
     )
 
-    def __init__(self, number: int, now: float, *, urgent: bool, credit: int, limit: float | None) -> None:
-        """`credit`: the offset up to which the peer takes bytes before it says more. `limit`: bytes a second."""
+    def __init__(self, number: int, now: float, *, urgent: bool, credit: int, limit: Pacer | None) -> None:
+        """`credit`: the offset up to which the peer takes bytes before it says more.
+
+        `limit`: what other channels may share.
+        """
         self.number = number
         self.urgent = urgent
         self.credit = credit
-        self.limit = Pacer(limit, now) if limit else None
+        self.limit = limit
         self.available = 0
         """The offset up to which the shell can read bytes."""
         self.finished = False

@@ -88,9 +88,12 @@ class Sender:
     # --- what there is to send ---------------------------------------------------------------------------------------
 
     def open_channel(
-        self, number: int, now: float, *, credit: int, urgent: bool = False, limit: float | None = None
+        self, number: int, now: float, *, credit: int, urgent: bool = False, limit: Pacer | None = None
     ) -> SendChannel:
-        """A channel to send on. Say what it has by `supply`. `limit`: bytes a second. Raises `ValueError` if open."""
+        """A channel to send on. Say what it has by `supply`. Raises `ValueError` if it is open.
+
+        `limit`: the tokens that it spends, besides those of the path. Channels of one transfer share them.
+        """
         if number in self.channels:
             raise ValueError(f"channel {number} is open")
         channel = SendChannel(number, now, urgent=urgent, credit=credit, limit=limit)
@@ -141,6 +144,8 @@ class Sender:
         channel = self._next_channel(now)
         if channel is None:
             return None
+        if channel.limit:
+            tokens = min(tokens, channel.limit.available(now))
         datagrams = int(min(room, max(tokens, datagram_size), MAX_BURST)) // datagram_size or 1
         return self._burst_of(channel, min(datagrams, MAX_SEGMENTS), datagram_size - OVERHEAD)
 

@@ -61,8 +61,11 @@ class FilesUnderWay(Protocol):
 class Client:
     """One client's session: whose it is, its keys, and its connection."""
 
-    accept_data: Callable[[Client], DataPlaneListener] | None = None
-    """Who takes what the client sends, once it sends control messages; `conn.data_plane` is made right after that."""
+    accept_data: Callable[[Client], DataPlaneListener | None] | None = None
+    """Who takes what the client sends, once it sends control messages, if anybody does.
+
+    `conn.data_plane` is made right after that, or by whom this returns.
+    """
     files: FilesUnderWay | None = None
     """Who moves its files, once there are any."""
 

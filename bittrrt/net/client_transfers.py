@@ -16,6 +16,7 @@ from ..files.rights import Quota
 from ..files.root import Root
 from ..wire.transfer_messages import (
     Answer,
+    CongestionName,
     End,
     Entries,
     Fetch,
@@ -31,6 +32,7 @@ from ..wire.transfer_messages import (
     Question,
     Settle,
     Total,
+    Withdraw,
     error_untrusted,
 )
 from .clock import Clock
@@ -56,7 +58,7 @@ class Wanted:
     overwrite: bool = False
     checksum: bool = False
     limit: float | None = None
-    """Bytes a second."""
+    """Bytes a second, of the whole transfer."""
 
     def place_untrusted(self, name: str) -> str:
         """Where something goes that the server offers. Raises `NameRefused` for what was not asked for."""
@@ -124,8 +126,19 @@ class ClientTransfers(Transfers):
     """One session's files, at the client."""
 
     def __init__(
-        self, open_plane: OpenPlane, *, in_thread: InThread, reactor: Any, clock: Clock, violated: Callable[[str], None]
+        self,
+        open_plane: OpenPlane,
+        *,
+        in_thread: InThread,
+        reactor: Any,
+        clock: Clock,
+        violated: Callable[[str], None],
+        congestion: CongestionName = "model",
+        mtu: int | None = None,
     ) -> None:
+        """`congestion` and `mtu`: how the server is to send what is fetched."""
+        self._congestion: CongestionName = congestion
+        self._mtu = mtu
         self._places = _WantedPlaces()
         super().__init__(
             open_plane,
@@ -144,16 +157,26 @@ class ClientTransfers(Transfers):
         self._requests += 1
         return self._requests
 
-    def fetch(self, wanted: Wanted, tally: Tally) -> Deferred[None]:
+    def fetch(self, wanted: Wanted, tally: Tally, transfer: int) -> Deferred[None]:
         """Get something; fires when all of it is answered. If the session is lost, it never does.
 
+        What has the same `transfer`, a number as of `next_request`, shares one limit. Cancelled, the rest does not
+        come, and what has arrived is kept.
         Raises `NameRefused` for a path that cannot be said.
         """
         request = self.next_request()
-        ended: Deferred[None] = Deferred()
-        self.send(Fetch(request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit))
+        ended: Deferred[None] = Deferred(lambda _: self._withdraw(request))
+        self.send(
+            Fetch(
+                request, wanted.path, wanted.recursive, wanted.checksum, wanted.limit, transfer, self._congestion,
+                self._mtu,
+            )
+        )  # fmt: skip
         self._places.fetching[request] = _Fetching(wanted, tally, ended)
         return ended
+
+    def _withdraw(self, request: int) -> None:
+        self.send(Withdraw(request))
 
     def list_folder(
         self, path: str, take: Callable[[Listed], None], told: Callable[[FileError], None]
@@ -202,7 +225,8 @@ class ClientTransfers(Transfers):
             tally.problem(error_untrusted(message.reason, message.text))
         elif isinstance(message, End):
             del self._places.fetching[message.request]
-            fetching.ended.callback(None)
+            if not fetching.ended.called:
+                fetching.ended.callback(None)
 
     def _question_told(self, asking: _Asking, message: Total | Problem | Entries | End | Found) -> None:
         if isinstance(message, Problem):

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from ..errors import PeerMisbehaved, Rejected
 from ..link.link import Link
-from ..link.pacer import TICK
+from ..link.pacer import TICK, Pacer
 from ..link.receiver import WINDOW
 from ..link.sender import BURSTS_A_TURN
 from ..link.transfer_statistics import TransferStatistics
@@ -92,6 +92,13 @@ class DataPlane:
         self._timer: Any = None
         self._timer_due = 0.0
 
+    def choose_sending(self, congestion: str, mtu: int | None) -> None:
+        """Send in another way from now on; it does nothing while streams are being sent.
+
+        See `__init__` for what there is to choose. Raises `ValueError` for what is none.
+        """
+        self._sending.choose(congestion, mtu)
+
     # --- control and messages ----------------------------------------------------------------------------------------
 
     def send_control(self, message: bytes) -> None:
@@ -127,6 +134,8 @@ class DataPlane:
 
     def new_channel(self) -> int:
         """A number for a channel that this end opens: odd ones are the client's, even ones the server's."""
+        while self._sending.used(self._next_number) or self._receiving.used(self._next_number):
+            self._next_number += 2  # a program chose it by itself
         number = self._next_number
         self._next_number += 2
         return number
@@ -138,11 +147,13 @@ class DataPlane:
         size: int | None,
         *,
         skip: SpanSet | None = None,
-        limit: float | None = None,
+        limit: Pacer | None = None,
         urgent: bool = False,
         trim: Callable[[int], None] | None = None,
     ) -> Deferred[None]:
-        """Send the `size` bytes of `source`, but for the offsets in `skip`, which the peer has; `limit`: bytes/s.
+        """Send the `size` bytes of `source`, but for the offsets in `skip`, which the peer has.
+
+        `limit`: tokens that it spends; streams may share them.
 
         With None for a `size` that is not known yet, say `supply`. `trim` is told, with every acknowledgement, the
         offset below which nothing is read again.
@@ -193,6 +204,11 @@ class DataPlane:
         self._receiving.consumed(channel, count)
         self._pump_soon()
 
+    def widen_receiving(self, channel: int, window: int) -> None:
+        """So many bytes may be ahead of what has left memory from now on: more than before."""
+        self._receiving.widen(channel, window)
+        self._pump_soon()
+
     def end_receiving(self, channel: int, size: int) -> None:
         """The peer says that a receiving stream opened without a size ends at `size`; it may be closed already.
 
@@ -210,6 +226,13 @@ class DataPlane:
         if channel in self._sending.streams:
             return self._sending.statistics(channel)
         return self._receiving.statistics(channel, self._sending.statistics(LINK_CHANNEL), self._clock.monotonic())
+
+    @property
+    def round_trip(self) -> float:
+        """The smoothed round trip, seconds: an end that only receives knows it by its heartbeats."""
+        known = self._in.path.round_trip
+        by_data = self._sending.round_trip.smoothed
+        return by_data if known.latest is None else max(by_data, known.smoothed)
 
     @property
     def unexpected(self) -> int:

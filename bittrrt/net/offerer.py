@@ -7,7 +7,6 @@ SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --> sent 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,8 +19,8 @@ from twisted.python.failure import Failure
 from ..errors import FileError, MalformedMessage, NameRefused, ReadFailed
 from ..files.source import Source
 from ..files.supply import FileToSend, FolderToSend, Ready, ReadyFile, SmallFile, Supply, Unsendable
+from ..link.pacer import Pacer
 from ..link.transfer_statistics import TransferStatistics
-from ..wire.spans import SpanSet
 from ..wire.transfer_messages import (
     Accept,
     Cancel,
@@ -31,6 +30,7 @@ from ..wire.transfer_messages import (
     FromAcceptor,
     Offer,
     OfferFolder,
+    Reason,
     Refuse,
     Send,
     Settle,
@@ -61,13 +61,11 @@ class SendJob:
     """Told what cannot be offered at all, and why."""
     overwrite: bool = False
     checksum: bool = False
-    limit: float | None = None
-    """Bytes a second, of every file's stream."""
+    limit: Pacer | None = None
+    """What all its files together spend, and the messages that offer them."""
     finished: Deferred[None] = field(default_factory=Deferred)
     """Fires when everything is answered; never, if the session is lost."""
     under_way: int = 0
-    limited: deque[_Sending] = field(default_factory=deque)
-    """With a limit, one file is sent at a time: these wait for their turn, the first is being sent."""
     settling: bool = False
 
 
@@ -81,10 +79,6 @@ class _Sending:
     """None of a `Settle`."""
     accepted: bool = False
     streaming: bool = False
-    opened: bool = False
-    """Whether its stream was opened: with a limit, it may wait for others."""
-    skip: SpanSet = field(default_factory=SpanSet)
-    """Offsets that are there already."""
     reached: int = 0
     """Bytes that were there when last looked: what is known of it once its session is lost."""
     reading: bool = False
@@ -132,9 +126,21 @@ class Offerer:
         self._jobs.append(job)
         self.pump()
 
+    def drop(self, job: SendJob) -> None:
+        """Send nothing more of a transfer that is not finished; the other end keeps what has arrived."""
+        if self._stopped or job not in self._jobs:
+            return
+        self._jobs.remove(job)
+        for sending in [sending for sending in self._sending.values() if sending.job is job]:
+            if isinstance(sending.ready, ReadyFile):
+                self._send(Cancel(sending.channel, Reason.OTHER, f"{self._name(sending)}: stopped by its user"))
+            self._over(sending)
+        if job.supply.has_folders and not job.settling:
+            self._offer(job, None)
+
     def statistics(self) -> TransferStatistics | None:
         """Of the file that is being sent, the oldest of them; None if there is none."""
-        streaming = next((sending for sending in self._sending.values() if sending.streaming and sending.opened), None)
+        streaming = next((sending for sending in self._sending.values() if sending.streaming), None)
         return None if streaming is None else self._plane.statistics(streaming.channel)
 
     def pump(self) -> None:
@@ -159,6 +165,10 @@ class Offerer:
         if self._stopped:
             self._give_back(job, ready)
             return
+        if job not in self._jobs:
+            _close_all(ready)
+            self.pump()
+            return
         for one in ready:
             if isinstance(one, Unsendable):
                 job.unsendable(one.error)
@@ -172,9 +182,9 @@ class Offerer:
         job.unsendable(ReadFailed("the files cannot be read; see this end's log"))
         if self._stopped:
             self._prepared_late.callback(None)
-            return
-        self._jobs.remove(job)
-        job.finished.callback(None)
+        elif job in self._jobs:
+            self._jobs.remove(job)
+            job.finished.callback(None)
 
     def _offer(self, job: SendJob, ready: ReadyFile | FolderToSend | None) -> None:
         sending = _Sending(self._plane.new_channel(), job, ready)
@@ -189,11 +199,13 @@ class Offerer:
         else:
             message = Settle(sending.channel, job.request)
         try:
-            self._send(message)
+            length = self._send(message)
         except NameRefused as error:
             self._close(sending)
             job.unsendable(error)
             return
+        if job.limit is not None:
+            job.limit.spend(length)
         self._sending[sending.channel] = sending
         self._size_under_way += sending.size
         job.under_way += 1
@@ -235,24 +247,12 @@ class Offerer:
         if already and isinstance(content, Source):  # what is not sent has to be read for the digest all the same
             self._catch_up(sending, content)
         sending.streaming = True
-        sending.skip = have
-        if sending.job.limit is None:
-            self._stream(sending)
-            return
-        sending.job.limited.append(sending)
-        if len(sending.job.limited) == 1:
-            self._stream(sending)
-
-    def _stream(self, sending: _Sending) -> None:
-        sending.opened = True
-        sent = self._plane.open_sending(
-            sending.channel, sending.content, sending.size, skip=sending.skip, limit=sending.job.limit
-        )
+        sent = self._plane.open_sending(sending.channel, content, sending.size, skip=have, limit=sending.job.limit)
         sent.addCallbacks(lambda _: self._sent(sending), lambda failure: self._not_sent(sending, failure.value))
 
     def _progress(self, sending: _Sending, already: int) -> FileProgress:
         def statistics() -> TransferStatistics | None:
-            return self._plane.statistics(sending.channel) if sending.streaming and sending.opened else None
+            return self._plane.statistics(sending.channel) if sending.streaming else None
 
         def moved() -> int:
             now = statistics()
@@ -347,14 +347,7 @@ class Offerer:
 
     def _end_stream(self, sending: _Sending) -> None:
         sending.streaming = False
-        if sending.opened:
-            self._plane.close_stream(sending.channel)
-        waiting = sending.job.limited
-        if sending in waiting:
-            first = waiting[0] is sending
-            waiting.remove(sending)
-            if first and waiting and not self._stopped:
-                self._stream(waiting[0])
+        self._plane.close_stream(sending.channel)
 
     def _end_if_answered(self, job: SendJob) -> None:
         if job.under_way or self._preparing or not job.supply.exhausted or job not in self._jobs:
@@ -387,10 +380,9 @@ class Offerer:
         return DeferredList(returning)
 
     def _give_back(self, job: SendJob, ready: list[Ready]) -> None:
+        _close_all(ready)
         for one in ready:
-            if isinstance(one, ReadyFile):
-                one.content.close()
-            elif isinstance(one, Unsendable):
+            if isinstance(one, Unsendable):
                 job.unsendable(one.error)
         self._return(job, [one.item for one in ready if isinstance(one, ReadyFile)]).chainDeferred(self._prepared_late)
 
@@ -404,3 +396,9 @@ class Offerer:
 
     def _name(self, sending: _Sending) -> str:
         return sending.ready.item.name if isinstance(sending.ready, ReadyFile) else ""
+
+
+def _close_all(ready: list[Ready]) -> None:
+    for one in ready:
+        if isinstance(one, ReadyFile):
+            one.content.close()

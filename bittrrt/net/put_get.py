@@ -9,7 +9,8 @@ its Deferred: what has arrived is kept, and the next call goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,18 +77,25 @@ async def get(
 
 async def _run(opener: SessionOpener, job: TransferJob, progress: Progress | None) -> Tally:
     link = TransferLink(opener, job, lambda line: log.info("{line}", line=line))
+    async with telling(opener.reactor, job, progress):
+        await link.run()
+    return job.tally
+
+
+@asynccontextmanager
+async def telling(reactor: Any, job: TransferJob, progress: Progress | None) -> AsyncIterator[None]:
+    """Tell how far a transfer is while it runs, and at its end if it ends well. What `progress` raises ends it."""
 
     def failed(failure: Any) -> None:
         job.fail(failure.value)
 
-    telling = LoopingCall(progress or (lambda _: None), job.tally)
-    telling.clock = opener.reactor
-    telling.start(PROGRESS_INTERVAL, now=False).addErrback(failed)
+    looping = LoopingCall(progress or (lambda _: None), job.tally)
+    looping.clock = reactor
+    looping.start(PROGRESS_INTERVAL, now=False).addErrback(failed)
     try:
-        await link.run()
+        yield
     finally:
-        if telling.running:
-            telling.stop()
+        if looping.running:
+            looping.stop()
     if progress is not None:
         progress(job.tally)
-    return job.tally

@@ -57,6 +57,10 @@ class Receiving:
         self.streams[channel] = ReceivingStream(opened, sink, self.data_at, paced=paced)
         return opened.done
 
+    def used(self, channel: int) -> bool:
+        """Whether the channel was ever received on."""
+        return channel in self._numbers
+
     def end(self, channel: int, size: int) -> None:
         """See `DataPlane.end_receiving`."""
         stream = self.streams.get(channel)
@@ -84,6 +88,11 @@ class Receiving:
         """See `DataPlane.stream_consumed`."""
         if channel in self.streams:
             self._receiver.consumed(channel, count)
+
+    def widen(self, channel: int, window: int) -> None:
+        """See `DataPlane.widen_receiving`."""
+        if channel in self.streams:
+            self._receiver.widen(channel, window)
 
     def received_all(self, channel: int) -> None:
         """Everything of the stream is there: say so, and close it."""

@@ -18,6 +18,7 @@ from ..link.congestion import Congestion
 from ..link.cubic import Cubic
 from ..link.link import Link
 from ..link.model import Model
+from ..link.pacer import Pacer
 from ..link.path_mtu import PathMtu
 from ..link.round_trip import RoundTrip
 from ..link.sender import BURSTS_A_TURN, Burst, Sender
@@ -57,13 +58,14 @@ class Sending:
         self._out = out
         self._clock = clock
         self._failed = failed
-        self._path_mtu = PathMtu(now, fixed=mtu)
+        self._random = random
+        self._chosen = congestion, mtu
         round_trip = _measured_round_trip((out, ctrl), now)
         self._sender = Sender(
             now,
             congestion=make_congestion(congestion, now, round_trip, random),
             round_trip=round_trip,
-            path_mtu=self._path_mtu,
+            path_mtu=PathMtu(now, fixed=mtu),
             credit=NO_LIMIT,
         )
         control = self._sender.open_channel(LINK_CHANNEL, now, credit=CONTROL_WINDOW, urgent=True)
@@ -77,6 +79,18 @@ class Sending:
         self.withheld = False
         """Whether the last turn ended as an address that has not proved itself had had its share."""
 
+    def choose(self, congestion: str, mtu: int | None) -> None:
+        """See `DataPlane.choose_sending`."""
+        if self.streams or (congestion, mtu) == self._chosen:
+            return
+        now, sender = self._clock.monotonic(), self._sender
+        path_mtu = PathMtu(now, fixed=mtu)
+        sender.congestion = make_congestion(congestion, now, sender.round_trip, self._random)
+        sender.path_mtu = path_mtu
+        sender.datagram_size_changed()
+        self._prober = PathProber(self._link, sender, self._out)
+        self._chosen = congestion, mtu
+
     # --- streams and messages ----------------------------------------------------------------------------------------
 
     def open(
@@ -85,7 +99,7 @@ class Sending:
         source: StreamSource,
         size: int | None,
         skip: SpanSet | None,
-        limit: float | None,
+        limit: Pacer | None,
         urgent: bool,
         trim: Callable[[int], None] | None,
     ) -> Deferred[None]:
@@ -107,6 +121,10 @@ class Sending:
             self._trims[channel] = stream, trim
         self._prober.begin()
         return finished
+
+    def used(self, channel: int) -> bool:
+        """Whether the channel was ever sent on."""
+        return channel in self._numbers
 
     def supply(self, channel: int, end: int, finished: bool) -> None:
         """See `DataPlane.supply`."""
@@ -136,13 +154,13 @@ class Sending:
     @property
     def max_message(self) -> int:
         """Bytes that a message may have now."""
-        return self._path_mtu.size - OVERHEAD
+        return self._sender.path_mtu.size - OVERHEAD
 
     def send_message(self, channel: int, data: bytes, urgent: bool) -> bool:
         """See `DataPlane.send_message`."""
         if not 0 < channel < 1 << 24 or len(data) > self.max_message:
             raise ValueError(f"a message of {len(data)} bytes on channel {channel}; {self.max_message} are the most")
-        ahead = (URGENT_AHEAD if urgent else MESSAGES_AHEAD) * self._path_mtu.size
+        ahead = (URGENT_AHEAD if urgent else MESSAGES_AHEAD) * self._sender.path_mtu.size
         size = len(data) + OVERHEAD
         if self._sender.in_flight + size > self._sender.congestion.window + ahead:
             return False

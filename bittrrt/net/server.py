@@ -36,6 +36,7 @@ from .port import LinkPort
 from .port_manager import PortManager
 from .server_observer import Direction, ServerObserver
 from .streams import DataPlaneListener
+from .switchboard import Services
 from .tally import FileProgress
 
 QUIET: Final = 0.55
@@ -56,8 +57,6 @@ class Server:
     """Opens, keeps and ends sessions. Knows nothing of TLS, and no socket but those of its sessions."""
 
     log = Logger()
-    accept_data: Callable[[Client], DataPlaneListener] | None = None
-    """Who takes what clients send; see `Client.accept_data`. None: nobody."""
 
     def __init__(
         self,
@@ -77,6 +76,9 @@ class Server:
         self.clock = clock
         self.port_manager = PortManager(settings, quarantine=settings.port_quarantine_seconds, now=clock.monotonic)
         self.sessions: dict[str, Client] = {}
+        self.services = Services()
+        self.accept_data: Callable[[Client], DataPlaneListener | None] = self.services.accept
+        """Who takes what clients send; see `Client.accept_data`."""
         self.refusals: Counter[RefusalReason] = Counter()
         self.observers: list[ServerObserver] = []
         self._reactor = reactor
@@ -127,8 +129,7 @@ class Server:
         except (PortsExhausted, ServerBusy) as error:
             self.log.warn("no session for {name}: {error}", name=known.name, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint, known.name)
-        if self.accept_data is not None:
-            client.accept_data = self.accept_data
+        client.accept_data = self.accept_data
         self.sessions[client.link_id] = client
         self._watch(client)
         self.log.info(

@@ -19,6 +19,7 @@ from ..files.root import Root
 from ..files.share import Share, Shares
 from ..files.supply import Item, Supply, count_items, from_root_untrusted
 from ..files.tree import Entry, Skipped
+from ..link.pacer import Pacer
 from ..wire.transfer_messages import (
     Answer,
     End,
@@ -35,6 +36,7 @@ from ..wire.transfer_messages import (
     Question,
     Settle,
     Total,
+    Withdraw,
     line_of,
     pack_entries,
     reason_of,
@@ -117,13 +119,13 @@ class ServerTransfers(Transfers):
         """`share`: what this client may see and store; it is closed with the session. `owner`: the client's key."""
         self._watcher = watcher
         self._coming = self._tally("put")
-        self._going: dict[int, Tally] = {}  # by request
         super().__init__(
             open_plane, _SharePlaces(share, self._coming), in_thread=service.in_thread, reactor=service.reactor,
             clock=service.clock, first_channel=2, violated=violated, owner=owner, takers=service.takers,
         )  # fmt: skip
         self._share = share
         self._asked = 0
+        self._fetches: dict[int, tuple[Fetch, SendJob]] = {}  # by request
         self._looking = Turns(service.in_thread)
         self._limited_by = ""
 
@@ -131,12 +133,15 @@ class ServerTransfers(Transfers):
         """See `FilesUnderWay`."""
         files: list[tuple[Direction, int, FileProgress]] = []
         files += [("put", channel, progress) for channel, progress in self._coming.under_way.items()]
-        for tally in self._going.values():
-            files += [("get", channel, progress) for channel, progress in tally.under_way.items()]
+        for _, job in self._fetches.values():
+            files += [("get", channel, progress) for channel, progress in job.tally.under_way.items()]
         return files
 
     def asked_untrusted(self, message: Question) -> None:
         """See `Transfers`."""
+        if isinstance(message, Withdraw):
+            self._withdraw(message.request)
+            return
         try:
             if self._asked >= MAX_ASKED:
                 raise TransferBusy("too many questions at a time; try again later")
@@ -164,30 +169,48 @@ class ServerTransfers(Transfers):
         def items() -> Iterator[Item]:
             yield from from_root_untrusted(self._share.root(), message.path, recursive=message.recursive)
 
+        if message.request in self._fetches:
+            raise MalformedMessage(f"request {message.request} is under way")
         self._asked += 1
-        tally = self._going[message.request] = self._tally("get")
+        tally = self._tally("get")
 
         def unsendable(error: FileError) -> None:
             tally.problem(error)
             self._tell_problem(message.request, error)
 
+        self.plane.choose_sending(message.congestion, message.mtu)
         job = SendJob(
             request=message.request,
             supply=Supply(items(), checksum=message.checksum),
             tally=tally,
             unsendable=unsendable,
             checksum=message.checksum,
-            limit=message.limit,
+            limit=self._limit_of(message),
         )
+        self._fetches[message.request] = message, job
         counted = self._looking.do(partial(count_items, items()))
         counted.addCallback(lambda total: self.send(Total(message.request, *total)))
         counted.addErrback(self._log, "what is to be sent could not be counted")
         job.finished.addCallback(lambda _: self._fetched(message.request))
         self.offerer.add(job)
 
+    def _limit_of(self, message: Fetch) -> Pacer | None:
+        """The tokens that this fetch shares with those of the same transfer."""
+        if message.limit is None:
+            return None
+        for other, job in self._fetches.values():
+            if (other.transfer, other.limit) == (message.transfer, message.limit):
+                return job.limit
+        return Pacer(message.limit, self.clock.monotonic())
+
+    def _withdraw(self, request: int) -> None:
+        if request in self._fetches:
+            self.offerer.drop(self._fetches[request][1])
+            self._fetched(request)
+
     def _fetched(self, request: int) -> None:
+        del self._fetches[request]
         self._asked -= 1
-        self._going.pop(request, None)
         self.send(End(request))
 
     def tick(self) -> None:
@@ -276,15 +299,13 @@ class ServerTransfers(Transfers):
         return closed.addCallback(lambda _: self.in_thread(self._share.close))
 
 
-def serve_files(client: Client, service: FileService, share: Share) -> ServerTransfers:
+def serve_files(client: Client, open_plane: OpenPlane, service: FileService, share: Share) -> ServerTransfers:
     """Files for a client that begins to ask for them."""
 
     def violated(why: str) -> None:
         client.conn.peer_misbehaved(PeerMisbehaved(f"the other end broke the rules: {why}"))
 
-    transfers = ServerTransfers(
-        client.conn.open_data_plane, service, share, owner=client.fingerprint, violated=violated, watcher=client
-    )
+    transfers = ServerTransfers(open_plane, service, share, owner=client.fingerprint, violated=violated, watcher=client)
     client.files = transfers
     return transfers
 

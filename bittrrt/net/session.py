@@ -1,36 +1,56 @@
-"""A session for programs: messages and streams between two ends, whoever opened it.
+"""A session for programs: messages and streams between two ends, whoever opened it, and files for the client.
 
     client                                             server
     session = await open_session(opener, Mine())       serve_sessions(server, lambda client: Yours())
     session.send_message(7, b"...", urgent=True) ----> Yours.message_received(7, b"...")
     session.open_stream(session.new_channel(), Here()) ----> Yours.stream_opened(1) gives There()
+    await session.put([Path("photos")], "archive/") -------> the server's files, with the rights of this client
 
 Both ends have a `Session`, and tell a `SessionProtocol` what comes. All calls are from the reactor's thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProtocol
 from twisted.logger import Logger
 
-from ..errors import ControlOverflow, LinkClosed, LinkError, MalformedMessage, NotBittrRt, PeerMisbehaved, Rejected
-from ..wire.messages import CloseReason
-from ..wire.session_messages import VERSION, Kind, SessionMessage, pack_session_message, parse_session_message_untrusted
-from .client import Client
-from .client_connection import ClientConnection, HeartbeatRound
+from ..errors import (
+    ControlOverflow,
+    LinkClosed,
+    LinkError,
+    MalformedMessage,
+    NotBittrRt,
+    PeerMisbehaved,
+    PermissionRefused,
+    Rejected,
+)
+from ..files.root import Root
+from ..wire.session_messages import (
+    VERSION,
+    Kind,
+    SessionMessage,
+    Topic,
+    pack_session_message,
+    parse_session_message_untrusted,
+)
+from .client_transfers import ClientTransfers, Wanted
 from .data_plane_owner import DataPlaneOwner
-from .link_keeper import SessionOpener
-from .server import Server
+from .put_get import Progress
+from .session_files import SessionFiles
 from .stream_transport import StreamTransport
+from .stream_window import WindowRoom
+from .switchboard import OpenDataPlane
+from .tally import Tally
+from .transfer_jobs import Get, Put
 
-MAX_STREAMS: Final = 64  # that the other end may have open: at 8 MiB each, half a gigabyte
-MAX_BACKLOG: Final = 2 * 2**20  # bytes of reliable messages that are not acknowledged
-HELLO_WAIT: Final = 10.0  # seconds
+MAX_STREAMS: Final = 64  # that the other end may have open: at 1 MiB a direction each, and 32 MiB more, 192 MiB
+MAX_BACKLOG: Final = 2**20  # bytes of reliable messages that are not acknowledged; half of what ends files' sessions
 
 
 class SessionProtocol:
@@ -61,13 +81,17 @@ class Session:
         owner: DataPlaneOwner,
         protocol: SessionProtocol,
         close: Callable[[], Deferred[Any]],
-        *,
-        congestion: str = "model",
-        mtu: int | None = None,
+        open_plane: OpenDataPlane,
+        files: SessionFiles | None = None,
     ) -> None:
-        """`close` ends the session that `owner` is the connection of. Made by `open_session` and `serve_sessions`."""
+        """`close` ends the session that `owner` is the connection of; `files`: what a client puts and gets by.
+
+        Made by `open_session` and `serve_sessions`.
+        """
         self.protocol = protocol
         self.reactor = owner.reactor
+        self.clock = owner.clock
+        self.write_room, self.read_room = WindowRoom(), WindowRoom()
         self.opened: Deferred[Session] = Deferred()
         """Fires when the other end has answered; fails with a `LinkError` if it does not."""
         self.closed: Deferred[None] = Deferred()
@@ -80,7 +104,8 @@ class Session:
         self._over = False
         self._introduced = False
         protocol.session = self
-        self.plane = owner.open_data_plane(self, congestion=congestion, mtu=mtu)
+        self._files = files
+        self.plane = open_plane(self)
         self.say(Kind.HELLO, VERSION)
 
     # --- what a program calls ----------------------------------------------------------------------------------------
@@ -96,12 +121,12 @@ class Session:
         `urgent` lossy messages may go a little further beyond what the path takes. A `reliable` one arrives, in order
         with all other reliable ones, or the session ends: they are for control, and streams are for bulk. Raises
         `ValueError` for a message too long or a channel that is none, or when the session is closed; and
-        `ControlOverflow` when 2 MiB of reliable messages have not arrived yet.
+        `ControlOverflow` when 1 MiB of reliable messages have not arrived yet.
         """
         if not reliable:
             return self.plane.send_message(channel, data, urgent=urgent)
         if self.plane.control_backlog > MAX_BACKLOG:
-            raise ControlOverflow("2 MiB of reliable messages have not arrived yet; try again later")
+            raise ControlOverflow("1 MiB of reliable messages have not arrived yet; try again later")
         self.plane.send_control(pack_session_message(SessionMessage(Kind.MESSAGE, channel, data)))
         return True
 
@@ -122,6 +147,54 @@ class Session:
         self.say(Kind.OPEN, channel)
         protocol.makeConnection(stream)
         return stream
+
+    async def put(
+        self,
+        paths: Sequence[Path],
+        target: str = "",
+        *,
+        recursive: bool = False,
+        overwrite: bool = False,
+        checksum: bool = False,
+        limit: float | None = None,
+        progress: Progress | None = None,
+        tally: Tally | None = None,
+    ) -> Tally:
+        """Send files to the server, while messages and streams go on. See `put_get.put` for what it takes.
+
+        When the session is lost it fails with the `LinkError` that says why; what has arrived is kept. To stop it,
+        cancel its Deferred. Raises `ValueError` at the server's end.
+        """
+
+        def make_job(files: ClientTransfers) -> Put:
+            return Put(
+                paths, target, files.in_thread, tally or Tally(),
+                recursive=recursive, overwrite=overwrite, checksum=checksum, limit=limit,
+            )  # fmt: skip
+
+        return await self._client_files().run(make_job, progress)
+
+    async def get(
+        self,
+        sources: Sequence[str],
+        folder: Path,
+        *,
+        recursive: bool = False,
+        overwrite: bool = False,
+        checksum: bool = False,
+        limit: float | None = None,
+        progress: Progress | None = None,
+        tally: Tally | None = None,
+    ) -> Tally:
+        """Get files of the server into a folder that is there. The rest is as with `put`."""
+        root = Root(folder)
+        wanted = [Wanted(source.rstrip("/"), root, "", recursive, overwrite, checksum, limit) for source in sources]
+        return await self._client_files().run(lambda _: Get(wanted, tally or Tally()), progress)
+
+    def _client_files(self) -> SessionFiles:
+        if self._files is None:
+            raise ValueError("only the client puts and gets files: the server has them already")
+        return self._files
 
     async def close(self) -> None:
         """Say goodbye and end the session, with all its streams."""
@@ -162,6 +235,8 @@ class Session:
         stream = self.streams.get(channel)
         if kind is Kind.HELLO:
             self._take_hello(channel)
+        elif kind is Kind.REFUSE:
+            self._take_refusal(channel)
         elif not self._introduced:
             raise MalformedMessage(f"{kind.name} before HELLO")
         elif kind is Kind.MESSAGE:
@@ -176,6 +251,14 @@ class Session:
             stream.peer_ended(size)
         elif kind is Kind.CLOSE:
             stream.peer_closed()
+
+    def _take_refusal(self, topic: int) -> None:
+        """The other end has no use for messages on a topic."""
+        if topic == Topic.FILES and self._files is not None:
+            self._files.fail(PermissionRefused("the server serves no files"))
+        elif topic == Topic.PROGRAM and not self._introduced:
+            self.why = NotBittrRt("the server serves no sessions of programs, only files")
+            self._close()
 
     def _take_hello(self, version: int) -> None:
         if version != VERSION:
@@ -232,6 +315,8 @@ class Session:
         self.reactor.callLater(0, self._ended)  # until then it becomes known why
 
     def _ended(self) -> None:
+        if self._files is not None:
+            self._files.fail(self.why)
         if not self._introduced:
             self.opened.errback(self.why)
         else:
@@ -240,68 +325,3 @@ class Session:
             except Exception:
                 self.log.failure("session_closed failed")
         self.closed.callback(None)
-
-
-class _EndObserver:
-    """Watches a client's connection, and tells its session why it ended."""
-
-    session: Session | None = None
-    why: LinkError | None = None
-
-    def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
-        """See `SessionObserver`."""
-
-    def session_suspected(self, connection: ClientConnection) -> None:
-        """See `SessionObserver`: it may revive; if it does not, it ends."""
-
-    def session_revived(self, connection: ClientConnection) -> None:
-        """See `SessionObserver`."""
-
-    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
-        """See `SessionObserver`."""
-        if self.session is not None and not isinstance(self.session.why, PeerMisbehaved):
-            self.session.why = why
-
-
-async def open_session(
-    opener: SessionOpener, protocol: SessionProtocol, *, congestion: str = "model", mtu: int | None = None
-) -> Session:
-    """Open a session with a server that serves them. `congestion`: `model` or `cubic`; `mtu`: bytes of a datagram.
-
-    It does not open itself again when it is lost: open another then. Raises `LinkError`.
-    """
-    observer = _EndObserver()
-    connection = await opener.open(observer)
-    session = Session(connection, protocol, connection.close, congestion=congestion, mtu=mtu)
-    observer.session = session
-
-    def give_up() -> None:
-        session.why = NotBittrRt("the server does not answer to a session; does it serve them?")
-        connection.close()
-
-    waiting = opener.reactor.callLater(HELLO_WAIT, give_up)
-    try:
-        return await session.opened
-    except BaseException:  # cancelled, too
-        connection.close()
-        raise
-    finally:
-        if waiting.active():
-            waiting.cancel()
-
-
-def serve_sessions(server: Server, make_protocol: Callable[[Client], SessionProtocol]) -> None:
-    """Let every client of `server` have sessions: `make_protocol` is called for each. The server serves no files then.
-
-    Which client it is, by its key, is in `Client.fingerprint` and `Client.name`.
-    """
-
-    def accept(client: Client) -> Session:
-        def close() -> Deferred[Any]:
-            return maybeDeferred(server.close_session, client, CloseReason.GOODBYE)
-
-        session = Session(client.conn, make_protocol(client), close)
-        session.opened.addErrback(lambda _: None)  # a client that is none of a session's: the server has logged it
-        return session
-
-    server.accept_data = accept

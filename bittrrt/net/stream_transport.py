@@ -1,10 +1,11 @@
 """A stream of a session as a Twisted transport: bytes both ways, in order, with back pressure all the way.
 
-write --> kept until acknowledged (BUFFER, then the producer pauses) ==> put in order --> dataReceived
-                                  credit <== WINDOW beyond what dataReceived took <-- pauseProducing, resumeProducing
+write --> kept until acknowledged (a window, then the producer pauses) ==> put in order --> dataReceived
+                                  credit <== a window beyond what dataReceived took <-- pauseProducing, resumeProducing
 
 A reader that pauses takes no more bytes; when the window is full there is no credit for the writer, what it has written
-stays with it, and its producer is paused. Either end keeps at most about 4 MiB a stream and direction.
+stays with it, and its producer is paused. Either end keeps about 1 MiB a stream and direction, and up to 32 MiB more
+for all of a session's together where the path takes more: see `stream_window`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from zope.interface import implementer
 from ..errors import CreditExceeded
 from ..wire.session_messages import Kind
 from ..wire.spans import SpanSet
+from .clock import Clock
 from .data_plane import DataPlane
+from .stream_window import StreamWindow, WindowRoom
 
-WINDOW: Final = 4 * 2**20  # bytes that may have come and not been read: 300 Mbit/s with 100 ms
-BUFFER: Final = 4 * 2**20  # bytes that were written and are not acknowledged, from which on the producer pauses
 PIECE: Final = 64 * 1024  # bytes at most that a reader gets at a time, as of TCP
 
 
@@ -34,6 +35,11 @@ class StreamOwner(Protocol):
 
     plane: DataPlane
     reactor: Any
+    clock: Clock
+    write_room: WindowRoom
+    """What the windows of this end's writers may grow by."""
+    read_room: WindowRoom
+    """What those of its readers may."""
 
     def say(self, kind: Kind, channel: int, size: int = 0) -> None:
         """Tell the other end."""
@@ -144,7 +150,10 @@ class StreamTransport:
         self._peer_end: int | None = None  # bytes in all that come
         self._read_all = False
         self._turn: Any = None
-        owner.plane.open_receiving(channel, self._in_order, None, window=WINDOW, paced=True)
+        now = owner.clock.monotonic()
+        self._write_window = StreamWindow(owner.write_room, now)
+        self._read_window = StreamWindow(owner.read_room, now)
+        owner.plane.open_receiving(channel, self._in_order, None, window=self._read_window.size, paced=True)
 
     # --- writing: ITransport, IConsumer ------------------------------------------------------------------------------
 
@@ -164,7 +173,7 @@ class StreamTransport:
         self.write(b"".join(data))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """`producer` writes from now on: it is paused while `BUFFER` bytes wait. See `IConsumer`."""
+        """`producer` writes from now on: it is paused while a window's worth waits. See `IConsumer`."""
         if self._producer is not None:
             raise RuntimeError(f"{self._producer} has not finished, and {producer} cannot begin")
         if not self.connected:
@@ -205,7 +214,15 @@ class StreamTransport:
 
     @property
     def _full(self) -> bool:
-        return self._written.end - self._written.begin >= BUFFER
+        return self._unacknowledged >= self._write_window.size
+
+    @property
+    def _half_empty(self) -> bool:
+        return self._unacknowledged * 2 < self._write_window.size
+
+    @property
+    def _unacknowledged(self) -> int:
+        return self._written.end - self._written.begin
 
     def _end_when_written(self) -> None:
         if self._ending and self._producer is None and self.connected and not self._ended:
@@ -218,14 +235,15 @@ class StreamTransport:
         """Everything before `offset` has arrived."""
         if offset == self._written.begin:
             return
+        self._grown(self._write_window, offset - self._written.begin)
         self._written.forget_before(offset)
-        if (self._written.end - offset) * 2 < BUFFER and (self._producer_paused or not self._streaming):
+        if self._half_empty and (self._producer_paused or not self._streaming):
             self._soon()
 
     def _ask_for_more(self) -> None:
         if self._producer is None:
             return
-        if self._producer_paused and (self._written.end - self._written.begin) * 2 < BUFFER:
+        if self._producer_paused and self._half_empty:
             self._producer_paused = False
             self._producer.resumeProducing()
         before = -1
@@ -261,10 +279,17 @@ class StreamTransport:
                 if not self.disconnecting:
                     self._call(self.protocol.dataReceived, piece)
                 self._owner.plane.stream_consumed(self.channel, len(piece))
+                if self._grown(self._read_window, len(piece)):
+                    self._owner.plane.widen_receiving(self.channel, self._read_window.size)
         finally:
             self._delivering = False
         if not self._read_all and self._in_order.next == self._peer_end and not unread:
             self._soon()
+
+    def _grown(self, window: StreamWindow, count: int) -> bool:
+        """`count` bytes have left memory: whether the window is larger for it."""
+        owner = self._owner
+        return self.connected and window.moved(count, owner.plane.round_trip, owner.clock.monotonic())
 
     # --- what the session says ---------------------------------------------------------------------------------------
 
@@ -305,6 +330,8 @@ class StreamTransport:
         if not self.connected:
             return
         self.connected = False
+        self._write_window.close()
+        self._read_window.close()
         if self._turn is not None and self._turn.active():
             self._turn.cancel()
         self._owner.stream_over(self.channel)

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from ..errors import LinkLost, NotAFile
 from ..files.supply import FolderToSend, Item, Supply, below, count_items, from_paths, name_of
+from ..link.pacer import Pacer
 from ..wire.transfer_messages import Kind
 from .client_transfers import ClientTransfers, Wanted
 from .offerer import SendJob
@@ -41,6 +42,10 @@ class TransferJob(ABC):
     @abstractmethod
     def session_lost(self) -> None:
         """The session has ended before everything was answered."""
+
+    @abstractmethod
+    def abandon(self, session: ClientTransfers) -> None:
+        """Stop, in a session that goes on: what has arrived is kept."""
 
     def fail(self, error: BaseException) -> None:
         """It is of no use to go on."""
@@ -80,7 +85,10 @@ class Put(TransferJob):
         self._overwrite = overwrite
         self._checksum = checksum
         self._limit = limit
+        self._bucket: Pacer | None = None  # of all sessions
         self._supply: Supply | None = None
+        self._job: SendJob | None = None
+        self._abandoned = False
 
     def begin(self, session: ClientTransfers) -> None:
         """See `TransferJob`."""
@@ -110,6 +118,8 @@ class Put(TransferJob):
                 yield from new
             yield from from_paths(zip(self._paths, names, strict=True), recursive=self._recursive)
 
+        if self._abandoned:
+            return
         self._supply = Supply(items(), checksum=self._checksum)
         self._in_thread(lambda: count_items(items())).addCallback(self._counted)
         self._offer(session, self._supply)
@@ -118,15 +128,24 @@ class Put(TransferJob):
         self.tally.total_files, self.tally.total_size = total
 
     def _offer(self, session: ClientTransfers, supply: Supply) -> None:
-        job = SendJob(
-            session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum, self._limit
-        )
+        if self._limit is not None and self._bucket is None:
+            self._bucket = Pacer(self._limit, session.clock.monotonic())
+        job = self._job = SendJob(
+            session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum,
+            self._bucket,
+        )  # fmt: skip
         job.finished.addCallback(self.succeed)
         session.offerer.add(job)
 
     def session_lost(self) -> None:
         """See `TransferJob`."""
         self.tally.session_lost(all_again=False)
+
+    def abandon(self, session: ClientTransfers) -> None:
+        """See `TransferJob`."""
+        self._abandoned = True
+        if self._job is not None:
+            session.offerer.drop(self._job)
 
 
 class Get(TransferJob):
@@ -136,28 +155,39 @@ class Get(TransferJob):
         super().__init__(tally)
         self._waiting = deque(wanted)
         self._fetching: list[Wanted] = []
-        self._session: ClientTransfers | None = None
+        self._fetched: set[Deferred[None]] = set()
+        self._transfer = 0
 
     def begin(self, session: ClientTransfers) -> None:
         """See `TransferJob`."""
-        self._session = session
+        self._transfer = session.next_request()
         self._fetch_more(session)
 
     def _fetch_more(self, session: ClientTransfers) -> None:
         while self._waiting and len(self._fetching) < MAX_FETCHED:
             wanted = self._waiting.popleft()
             self._fetching.append(wanted)
-            session.fetch(wanted, self.tally).addCallback(partial(self._ended, session, wanted))
+            fetched = session.fetch(wanted, self.tally, self._transfer)
+            self._fetched.add(fetched)
+            fetched.addBoth(partial(self._ended, session, wanted, fetched))
         if not self._fetching:
             self.succeed()
 
-    def _ended(self, session: ClientTransfers, wanted: Wanted, _: None) -> None:
+    def _ended(self, session: ClientTransfers, wanted: Wanted, fetched: Deferred[None], _: object) -> None:
         self._fetching.remove(wanted)
+        self._fetched.discard(fetched)
         self._fetch_more(session)
+
+    def abandon(self, session: ClientTransfers) -> None:
+        """See `TransferJob`."""
+        self._waiting.clear()
+        for fetched in list(self._fetched):
+            fetched.cancel()
 
     def session_lost(self) -> None:
         """See `TransferJob`."""
         self._waiting.extendleft(reversed(self._fetching))
         self._fetching.clear()
+        self._fetched.clear()
         self.tally.session_lost(all_again=True)
         self.tally.total_files = self.tally.total_size = None

@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..errors import LinkError, PeerMisbehaved
+from ..wire.transfer_messages import CongestionName
 from .client_connection import ClientConnection, HeartbeatRound
 from .client_transfers import ClientTransfers
 from .link_keeper import LinkKeeper, SessionOpener
 from .transfer_jobs import TransferJob
-from .turns import in_thread_of
+from .turns import InThread, in_thread_of
 
 
 class TransferLink:
@@ -27,15 +28,21 @@ class TransferLink:
         job: TransferJob,
         say: Callable[[str], None],
         *,
-        congestion: str = "model",
+        congestion: CongestionName = "model",
         mtu: int | None = None,
+        in_thread: InThread | None = None,
     ) -> None:
-        """`say` is told, a line at a time, what becomes of the link. `mtu`: bytes of a datagram, None to find out."""
+        """`say` is told, a line at a time, what becomes of the link.
+
+        `congestion` and `mtu`, bytes of a datagram or None to find out, are for both ends. `in_thread`: None for the
+        threads of the opener's reactor.
+        """
         self._opener = opener
         self._job = job
         self._say = say
         self._congestion = congestion
         self._mtu = mtu
+        self._in_thread = in_thread or in_thread_of(opener.reactor)
         self._keeper = LinkKeeper(opener, self)
         self._session: ClientTransfers | None = None
         self._stopped = False
@@ -69,10 +76,12 @@ class TransferLink:
 
         self._session = ClientTransfers(
             lambda listener: connection.open_data_plane(listener, congestion=self._congestion, mtu=self._mtu),
-            in_thread=in_thread_of(self._opener.reactor),
+            in_thread=self._in_thread,
             reactor=self._opener.reactor,
             clock=self._opener.clock,
             violated=violated,
+            congestion=self._congestion,
+            mtu=self._mtu,
         )
         self._job.begin(self._session)
 

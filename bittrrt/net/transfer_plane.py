@@ -7,6 +7,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ..link.pacer import Pacer
 from ..link.transfer_statistics import TransferStatistics
 from ..wire.spans import SpanSet
 from .streams import DataPlaneListener, StreamSink, StreamSource
@@ -17,6 +18,9 @@ class TransferPlane(Protocol):
 
     def new_channel(self) -> int:
         """A number for a channel that this end opens: odd ones are the client's, even ones the server's."""
+
+    def choose_sending(self, congestion: str, mtu: int | None) -> None:
+        """Send by that congestion control, in datagrams of `mtu` bytes or of what the path takes, unless it is busy."""
 
     def send_control(self, message: bytes) -> None:
         """Send one message, in order and for certain."""
@@ -32,7 +36,7 @@ class TransferPlane(Protocol):
         size: int,
         *,
         skip: SpanSet | None = None,
-        limit: float | None = None,
+        limit: Pacer | None = None,
         urgent: bool = False,
     ) -> Deferred[None]:
         """Send a stream, but for the bytes in `skip`; fires when all of it has arrived."""

@@ -70,14 +70,15 @@ class Transfers(ABC):
         self.offerer = Offerer(self.plane, self.send, in_thread)
         self.acceptor = Acceptor(self.plane, self.send, in_thread, destination, owner=owner, takers=takers)
 
-    def send(self, message: TransferMessage) -> None:
-        """Say something. Raises `NameRefused` for a name that is too long to be said."""
+    def send(self, message: TransferMessage) -> int:
+        """Say something, in so many bytes. Raises `NameRefused` for a name that is too long to be said."""
         data = encode_transfer_message(message)
         if self.stopped:
-            return
+            return 0
         self.plane.send_control(data)
         if self.plane.control_backlog > MAX_UNREAD:
             self.violate("the other end reads no control messages")
+        return len(data)
 
     def violate(self, why: str) -> None:
         """The peer does what no honest one would: the session ends."""

@@ -10,6 +10,8 @@ OPEN   ------------------------------->            it receives from now on, as t
 bytes  <==============================>            either way, as long as there is credit
 END    <------------------------------>            so many bytes this way, and no more
 CLOSE  <------------------------------>            no more bytes are read here, and none are sent
+
+REFUSE <------------------------------             instead of anything else: this end has no use for the topic
 """
 
 from __future__ import annotations
@@ -36,6 +38,22 @@ class Kind(IntEnum):
     ACCEPT = 4
     END = 5
     CLOSE = 6
+    REFUSE = 7
+    """Its channel is the `Topic`."""
+
+
+class Topic(IntEnum):
+    """What a control message of a session may be about."""
+
+    PROGRAM = 1
+    """A message of this kind."""
+    FILES = 2
+    """A message about files, see `transfer_messages`."""
+
+
+def topic_of(message: bytes) -> Topic:
+    """Whose message it is, whatever it says: those about files are JSON objects, and no kind here begins like one."""
+    return Topic.FILES if message.startswith(b"{") else Topic.PROGRAM
 
 
 class SessionMessage(NamedTuple):

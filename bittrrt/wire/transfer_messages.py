@@ -9,6 +9,7 @@
 
     client                                 server
     Fetch  ------------------------------>            then the server offers; Limited, Total, Problem on the way
+    Withdraw ---------------------------->            no more of it, please
            <------------------------------ End
     List   ------------------------------>
            <------------------------------ Entries ... End
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -54,7 +55,10 @@ MAX_TEXT: Final = 400  # characters of a line for a person
 MAX_ENTRIES: Final = 64  # of a folder in one message, if their names are short enough
 _ROOM_FOR_ENTRIES: Final = MAX_MESSAGE - 100  # bytes: what is around the entries takes 60
 _MAX_SIZE: Final = 2**63 - 1
+MIN_MTU: Final = 1200  # bytes of UDP payload; RFC 8899 section 5.1.2: what every path takes
+MAX_MTU: Final = 65_487  # what the longest IP packet leaves, over IPv6
 
+CongestionName = Literal["model", "cubic"]
 Channel = Annotated[int, msgspec.Meta(ge=1, le=2**24 - 1)]
 Request = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=_MAX_SIZE)]
@@ -220,8 +224,19 @@ class Fetch(_Message, frozen=True):
     """Empty for all that there is; names then begin below it."""
     recursive: bool = False
     checksum: bool = False
-    limit: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Bytes a second."""
+    limit: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    """Bytes a second, of all that is fetched at the same time with the same `transfer` together."""
+    transfer: Request = 0
+    congestion: CongestionName = "model"
+    """What decides how much the server has on its way."""
+    mtu: Annotated[int, msgspec.Meta(ge=MIN_MTU, le=MAX_MTU)] | None = None
+    """Bytes of UDP payload in the server's datagrams; None to find out."""
+
+
+class Withdraw(_Message, frozen=True):
+    """Offer and send no more of this `Fetch`; it ends as every one does."""
+
+    request: Request
 
 
 class List(_Message, frozen=True):
@@ -295,10 +310,11 @@ class Found(_Message, frozen=True):
 
 FromOfferer = Offer | OfferFolder | Settle | Finish | Cancel
 FromAcceptor = Accept | Skip | Refuse | Done | Failed
-Question = Fetch | List | Look
+Question = Fetch | Withdraw | List | Look
 Answer = Total | Problem | Entries | End | Found | Limited
 TransferMessage = FromOfferer | FromAcceptor | Question | Answer
-Send = Callable[[TransferMessage], None]
+Send = Callable[[TransferMessage], int]
+"""Says something to the other end; returns in how many bytes."""
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[TransferMessage]] = msgspec.json.Decoder(TransferMessage)

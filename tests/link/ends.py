@@ -12,6 +12,7 @@ from zlib import crc32
 from bittrrt.link.congestion import Congestion
 from bittrrt.link.cubic import Cubic
 from bittrrt.link.model import Model
+from bittrrt.link.pacer import Pacer
 from bittrrt.link.path_mtu import PathMtu
 from bittrrt.link.receiver import WINDOW, Receiver
 from bittrrt.link.replay import ReplayFilter
@@ -109,9 +110,9 @@ class End:
             self.sources[channel] = source
         self._peer.receiver.open_channel(channel, size=size, window=self._peer.window)
         self._peer.stored[channel] = Stored(size, not isinstance(source, int))
-        opened = self.sender.open_channel(
-            channel, self.network.now, credit=self._peer.window, urgent=urgent, limit=limit
-        )
+        now = self.network.now
+        pacer = None if limit is None else Pacer(limit, now)
+        opened = self.sender.open_channel(channel, now, credit=self._peer.window, urgent=urgent, limit=pacer)
         opened.supply(size, finished=True)
         self.pump()
 

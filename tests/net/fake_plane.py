@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittrrt.errors import FileError
 from bittrrt.files.root import Root
 from bittrrt.files.share import Shares
+from bittrrt.link.pacer import Pacer
 from bittrrt.link.transfer_statistics import TransferStatistics
 from bittrrt.net.client_transfers import ClientTransfers, Wanted
 from bittrrt.net.clock import Clock as MonotonicClock
@@ -67,6 +68,9 @@ class FakePlane:
         self._next_channel += 2
         return self._next_channel - 2
 
+    def choose_sending(self, congestion: str, mtu: int | None) -> None:
+        self.chosen = congestion, mtu
+
     def send_control(self, message: bytes) -> None:
         if self.closed:
             raise ValueError("the data plane is closed")
@@ -87,7 +91,7 @@ class FakePlane:
         size: int,
         *,
         skip: SpanSet | None = None,
-        limit: float | None = None,
+        limit: Pacer | None = None,
         urgent: bool = False,
     ) -> Deferred[None]:
         stream = self.sending[channel] = FakeStream(source, size, skip or SpanSet())

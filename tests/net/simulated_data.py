@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from bittrrt.errors import LinkError
+from bittrrt.link.pacer import Pacer
 from bittrrt.net.client import Client
 from bittrrt.net.data_plane import DataPlane
 
@@ -115,6 +116,9 @@ class SimulatedDataTestCase(SimulatedLinkTestCase):
         if down:
             sender, receiver = receiver, sender
         number = sender.new_channel() if channel is None else channel
+        if "limit" in options:
+            clock = self.server.clock if down else self.client_clock
+            options["limit"] = Pacer(options["limit"], clock.monotonic())
         sink = MemorySink(len(data))
         receiver.open_receiving(number, sink, len(data))
         return number, sink, outcome_of(sender.open_sending(number, MemorySource(data), len(data), **options))

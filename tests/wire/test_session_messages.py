@@ -38,7 +38,7 @@ class SessionMessageTests(SynchronousTestCase):
         self.assertEqual(pack_session_message(message), data)
 
     def test_what_is_cut_or_names_no_channel_or_no_kind_is_malformed(self) -> None:
-        for text in ("", "03", "0300", "000000", "00000001", "07000001", "03000000", "0300000100", "05000001",
+        for text in ("", "03", "0300", "000000", "00000001", "08000001", "03000000", "0300000100", "05000001",
                      "05000001ffffffffffffffff"):  # fmt: skip
             with self.assertRaises(MalformedMessage, msg=text):
                 parse_session_message_untrusted(bytes.fromhex(text))
