@@ -86,12 +86,12 @@ class Ends:
     before_client: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
     """More options of the server."""
-    root: Path | None = None
-    """What the server shares; a folder of its own if not given."""
+    heartbeat: int = 500
+    """Milliseconds."""
 
     def __post_init__(self) -> None:
-        self.there, self.here = self.root or self.base / "there", self.base / "here"
-        self.there.mkdir(exist_ok=True)
+        self.there, self.here = self.base / "there", self.base / "here"
+        self.there.mkdir()
         self.here.mkdir()
         self.port = free_tcp_port()
         self.log = self.base / "server.log"
@@ -118,7 +118,7 @@ class Ends:
         command = [
             sys.executable, "-c", _SERVER, "-n", "--pidfile=", "bittrrt", "--home", str(self.base / "server"),
             "--port", str(self.port), "--interface", self.host, "--port-ranges", "20000-29999",
-            "--root", str(self.there), "--heartbeat", "500", *self.options,
+            "--root", str(self.there), "--heartbeat", str(self.heartbeat), *self.options,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self.server = subprocess.Popen(
