@@ -19,6 +19,7 @@ from ..errors import (
     PermissionRefused,
     QuotaReached,
     ReadFailed,
+    SourceChanged,
     TargetExists,
     TargetIsFolder,
     WriteFailed,
@@ -61,6 +62,18 @@ def read_error(error: OSError, shown: str) -> FileError:
     if error.errno in (errno.EISDIR, errno.ENXIO):
         return NotAFile(f"{shown}: not a regular file")
     return ReadFailed(f"{shown}: cannot be read: {_reason(error)}; check that disk")
+
+
+def folder_error(error: OSError, shown: str, which: str = "that folder") -> FileError:
+    """The error of a folder that could not be opened, to look into it or to go through it to `shown`."""
+    if error.errno in _DENIED:
+        return PermissionRefused(f"{shown}: no permission to enter {which}")
+    return read_error(error, shown)
+
+
+def left_by_sender(error: FileError | None) -> Left:
+    """What the receiver leaves of a file that its sender gave up with this error, or with the session."""
+    return Left.REMOVED if isinstance(error, SourceChanged) else Left.KEPT
 
 
 def write_error(error: OSError, shown: str, left: Left = Left.UNTOUCHED) -> FileError:

@@ -37,6 +37,7 @@ class Home:
         self._this_process = threading.RLock()  # flock alone would let two threads that share this object both in
         self._lock_depth = 0
         self._lock_fd = -1
+        self._staged: list[str] | None = None  # names whose new text waits for `together` to end
 
     def ensure(self) -> None:
         """Make the directory, 0700, if it is not there. Raises `SettingsError` if that fails, or if others can write
@@ -61,6 +62,31 @@ class Home:
                 self._lock_depth -= 1
                 if not self._lock_depth:
                     os.close(self._lock_fd)  # which lets the lock go
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside takes its place at the end, in that order: all of it, or nothing if that fails.
+
+        All that needs space is done before the first file is replaced, so a full disk changes none of them. Only a kill
+        between two renames leaves the first alone changed. Holds the lock; what is read inside is the old text.
+        """
+        with self.locked():
+            if self._staged is not None:
+                raise ValueError("changes are being made together already")
+            staged: list[str] = []
+            self._staged = staged
+            try:
+                yield
+                for name in staged:
+                    with _plain_errors("write", self.path / name):
+                        self._new(name).rename(self.path / name)
+                with _plain_errors("write", self.path):
+                    self._sync_directory()
+            finally:
+                self._staged = None
+                for name in staged:
+                    with suppress(OSError):
+                        self._new(name).unlink(missing_ok=True)
 
     def _take_lock(self) -> int:
         self.ensure()
@@ -119,11 +145,11 @@ class Home:
                 return _decode(file.read())
 
     def write(self, name: str, text: str) -> None:
-        """Put `text`, and nothing half, in the file's place; on return it is on disk. The file is 0600.
+        """Put `text`, and nothing half, in the file's place; on return, but for one within `together`, it is on disk.
 
-        Raises `SettingsError` if it cannot: the old file is as it was.
+        The file is 0600. Raises `SettingsError` if it cannot: the old file is as it was.
         """
-        path, new = self.path / name, self.path / f".{name}.new"
+        path, new = self.path / name, self._new(name)
         with self.locked(), _plain_errors("write", path):
             new.unlink(missing_ok=True)
             try:
@@ -131,6 +157,9 @@ class Home:
                     file.write(text.encode("utf-8", "surrogateescape"))
                     file.flush()
                     os.fsync(file.fileno())
+                if self._staged is not None:
+                    self._staged.append(name)
+                    return
                 new.rename(path)
             except BaseException:
                 with suppress(OSError):
@@ -164,6 +193,9 @@ class Home:
                 os.fchown(directory, uid, gid)
             finally:
                 os.close(directory)
+
+    def _new(self, name: str) -> Path:
+        return self.path / f".{name}.new"
 
     def _create(self, path: Path) -> int:
         """A new file, 0600, that belongs to the directory's owner also when root makes it: `bittrrt invite`, run by

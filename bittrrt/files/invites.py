@@ -76,14 +76,14 @@ class Invites:
             self._home.write_lines(FILE_NAME, [*lines, str(made)])
         return token
 
-    def redeem(self, verifier: str, now: float) -> str:
+    def redeem(self, verifier: str, now: float, let_in: Callable[[str], object]) -> str:
         """Use the link up whose token makes `verifier`, and return the name that the owner gave it, empty if none.
 
-        That it is used is on disk on return. The caller has checked the proof. Raises `InviteUsed`, `InviteExpired`, or
-        `InviteRejected` for one that is not known, and `SettingsError` if the file cannot be written: it is not used
-        then.
+        `let_in` is told that name, and writes down who came, in the same home: both are on disk on return, or neither.
+        The caller has checked the proof. Raises `InviteUsed`, `InviteExpired`, or `InviteRejected` for one that is not
+        known, and `SettingsError` if one of the files cannot be written: it is not used then.
         """
-        with self._home.locked():
+        with self._home.together():
             lines = self._home.read_lines(FILE_NAME)
             invites = list(map(_parse_invite, lines))
             found = [invite for invite in invites if invite and invite.verifier == verifier]
@@ -97,7 +97,8 @@ class Invites:
             if not invite.is_open(now):
                 raise InviteExpired("this link has expired: ask for a new one (bittrrt invite)")
             lines[invites.index(invite)] = str(replace(invite, used=True))
-            self._home.write_lines(FILE_NAME, lines)
+            self._home.write_lines(FILE_NAME, lines)  # first: a kill in between spends it, and lets nobody in
+            let_in(invite.name)
         return invite.name
 
 

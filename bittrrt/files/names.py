@@ -31,7 +31,7 @@ _SEPARATORS: Final = frozenset(
     "\\\u1735\u2041\u2044\u2215\u2216\u2571\u2572\u27cb\u27cd\u29f5\u29f8\u29f9\ufe68\uff0f\uff3c"
 )
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # Unicode TR 36: spoofing
-_CONTROL_CATEGORIES: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_CONTROL_CATEGORIES: Final = frozenset(("Cc", "Zl", "Zp"))
 _INVISIBLE_CATEGORY: Final = "Cf"
 
 # Windows opens a device for these, whatever follows the first dot, in any folder.
@@ -70,6 +70,10 @@ def is_hidden(part: str) -> bool:
     return folded.startswith(HIDDEN_PREFIX)
 
 
+def _is_not_text(part: str) -> bool:
+    return not part.isprintable() and any(unicodedata.category(sign) == "Cs" for sign in part)
+
+
 def _turns_text(part: str) -> bool:
     return not part.isprintable() and not _BIDI_CONTROLS.isdisjoint(part)
 
@@ -91,6 +95,7 @@ def _is_device(part: str) -> bool:
 _FAULTS: Final[tuple[tuple[Callable[[str], bool], str], ...]] = (
     (lambda part: not part, "a part of the name is empty"),
     (lambda part: part in (".", ".."), "'.' and '..' are not names"),
+    (_is_not_text, "it is not UTF-8"),
     (_has_controls, "there are control characters in it"),
     (_turns_text, "signs in it turn the direction of the text"),
     (lambda part: not _SEPARATORS.isdisjoint(part), "a sign in it is, or looks like, a separator of paths"),

@@ -20,11 +20,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from ..errors import FileError, FileMissing, NameRefused, NotAFile
-from .failures import read_error, write_error
+from .failures import folder_error, read_error, write_error
 from .names import parse_name_untrusted
 
 MAX_LINKS: Final = 16  # on the way of one name; Linux stops at 40
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_THROUGH_FLAGS: Final = FOLDER_FLAGS | getattr(
+    os, "O_PATH", 0
+)  # not to look into: one of mode 0711 will do; Linux only
+_ON_THE_WAY: Final = "a folder on the way to it"
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a pipe must not block
 
 
@@ -46,9 +50,9 @@ class Place:
         """The place of a path that this machine's own user gave, links followed. Never for a name from a peer."""
         try:
             real = path.resolve(strict=True)
-            return cls(os.open(real.parent, FOLDER_FLAGS), os.fsencode(real.name) or b".", str(path))
+            return cls(os.open(real.parent, _THROUGH_FLAGS), os.fsencode(real.name) or b".", str(path))
         except OSError as error:
-            raise read_error(error, str(path)) from None
+            raise folder_error(error, str(path), _ON_THE_WAY) from None
 
     def status(self) -> os.stat_result | None:
         """What is there, a link not followed; None if nothing is."""
@@ -82,7 +86,7 @@ class Place:
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise NotAFile(f"{self.shown}: not a folder") from None
-            raise read_error(error, self.shown) from None
+            raise folder_error(error, self.shown) from None
 
     def close(self) -> None:
         """Close the folder's descriptor; again does nothing."""
@@ -108,7 +112,7 @@ class Root:
         try:
             self._folder = os.open(path, FOLDER_FLAGS & ~os.O_NOFOLLOW)
         except OSError as error:
-            raise read_error(error, str(path)) from None
+            raise folder_error(error, str(path)) from None
 
     @classmethod
     def of_descriptor(cls, folder: int) -> Self:
@@ -204,7 +208,7 @@ class _Walk:
             self._step(part)
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                raise read_error(error, self._shown) from None
+                raise folder_error(error, self._shown, _ON_THE_WAY) from None
             target = self.read_link(part)
             if target is None:
                 raise NotAFile(f"{self._shown}: a file is where a folder has to be") from None
@@ -224,7 +228,7 @@ class _Walk:
             for part in way:
                 self._step(part)
         except OSError as error:
-            raise read_error(error, self._shown) from None
+            raise folder_error(error, self._shown, _ON_THE_WAY) from None
         self._way = way
 
     def read_link(self, part: bytes) -> list[bytes] | None:

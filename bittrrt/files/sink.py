@@ -109,7 +109,10 @@ class Sink:
         if not self._quota.take(more):
             left = Left.KEPT if self._durable_bytes else Left.UNTOUCHED
             free = self._quota.free
-            raise QuotaReached(f"{self._place.shown}: needs {more} bytes, and the quota has {free} left{left.value}")
+            raise QuotaReached(
+                f"{self._place.shown}: needs {more} bytes, and the quota has {free} left; remove files there, or ask "
+                f"the server's owner for more{left.value}"
+            )
         self._charged = self.version.size
         self._disk.allocate(self._partial.descriptor, self.version.size)
 

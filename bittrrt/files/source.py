@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from ..errors import SourceChanged
+from ..errors import NotAFile, SourceChanged
 from .digest import OrderedDigest
 from .failures import read_error
 from .root import Place
@@ -38,6 +38,8 @@ class Source:
             self._inode = os.fstat(self._descriptor).st_ino
             self.version: FileVersion = read_version(self._descriptor)
             """What is sent: size, time, mode and sample when it was opened."""
+            if _is_made_up(self._descriptor, self.version.size):
+                raise NotAFile(f"{place.shown}: the system makes it up as it is read; copy it to a file, and send that")
         except OSError as error:
             self.close()
             raise read_error(error, place.shown) from None
@@ -117,3 +119,9 @@ class Source:
 
     def _raise_changed(self, how: str) -> None:
         raise SourceChanged(f"{self._place.shown}: {how} while it was being sent; send it again")
+
+
+def _is_made_up(descriptor: int, size: int) -> bool:
+    """Whether a file has another size than it says, as in /proc, where that is 0, and in /sys, where it is a page."""
+    has_last = bool(os.pread(descriptor, 1, max(size - 1, 0)))
+    return has_last != (size > 0) and os.fstat(descriptor).st_size == size

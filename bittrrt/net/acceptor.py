@@ -17,7 +17,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import FileError, MalformedMessage, SourceChanged, TransferBusy, WriteFailed
+from ..errors import FileError, MalformedMessage, TransferBusy, WriteFailed
+from ..files.failures import Left, left_by_sender
 from ..files.goal import Goal, GoalKey, goal_key_untrusted, open_goal_untrusted
 from ..files.root import Root
 from ..files.sink import Sink, finish_together
@@ -363,7 +364,7 @@ class Acceptor:
                 self.log.failure("a partial file could not be closed", outcome)
             self._closed(taking)
 
-        self._close_with(sink.abort if isinstance(error, SourceChanged) else sink.keep, left)
+        self._close_with(sink.abort if left_by_sender(error) is Left.REMOVED else sink.keep, left)
 
     def _close_with(self, work: Callable[[], Any], then: Callable[[Any], None]) -> Deferred[Any]:
         """Do something in a thread that ends with closed files; `stop` waits for it."""

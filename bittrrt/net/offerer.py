@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import FileError, MalformedMessage, NameRefused, ReadFailed
+from ..files.failures import left_by_sender
 from ..files.source import Source
 from ..files.supply import FileToSend, FolderToSend, Ready, ReadyFile, SmallFile, Supply, Unsendable
 from ..link.pacer import Pacer
@@ -329,6 +330,7 @@ class Offerer:
         if not isinstance(error, FileError):
             self.log.failure("a file could not be sent", Failure(error))  # type: ignore[no-untyped-call]
             error = ReadFailed(f"{self._name(sending)}: cannot be read; see the sender's log")
+        error = type(error)(f"{error}{left_by_sender(error).value}")
         self._send(Cancel(sending.channel, reason_of(error), line_of(error)))
         sending.job.tally.problem(error, sending.channel)
         self._over(sending)

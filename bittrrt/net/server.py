@@ -89,11 +89,15 @@ class Server:
         """Let the client with this key in, if it proves that it holds an invite's token."""
         if not proof_holds(message.verifier, message.proof, exporter, self.fingerprint, fingerprint):
             return self._refused(RefusalReason.INVITE_UNKNOWN, fingerprint)
+        own_name = message.name if valid_name(message.name) else "client"
+
+        def let_in(name: str) -> None:
+            self.authorized.authorize(fingerprint, name or own_name)
+
         try:
-            name = self.invites.redeem(message.verifier, self.clock.wall_ms() / 1000)
-            name = name or (message.name if valid_name(message.name) else "client")
-            self.authorized.authorize(fingerprint, name)
+            name = self.invites.redeem(message.verifier, self.clock.wall_ms() / 1000, let_in) or own_name
         except (InviteRejected, SettingsError) as error:
+            self._look_at_authorized()  # it may know of a client that never got onto the disk
             self.log.warn("{fingerprint} was not let in: {error}", fingerprint=fingerprint, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
         self.log.info("{name} ({fingerprint}) has joined", name=name, fingerprint=fingerprint)

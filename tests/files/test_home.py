@@ -114,6 +114,23 @@ class HomeTests(SynchronousTestCase):
         self.assertEqual(self.home.read("a"), "old")
         self.assertEqual(sorted(os.listdir(self.home.path)), [".lock", "a"])
 
+    def test_what_is_written_together_is_there_at_the_end_or_not_at_all(self) -> None:
+        self.home.write("a", "old")
+        with self.home.together():
+            self.home.write("a", "new")
+            self.home.write("b", "new")
+            self.assertEqual([self.home.read(name) for name in "ab"], ["old", ""])
+        self.assertEqual([self.home.read(name) for name in "ab"], ["new", "new"])
+        with disk_that_takes(1000), self.assertRaises(SettingsError), self.home.together():
+            self.home.write("a", "newer")
+            self.home.write("b", "newer" * 1000)
+        self.assertEqual([self.home.read(name) for name in "ab"], ["new", "new"])
+        self.assertEqual(sorted(os.listdir(self.home.path)), [".lock", "a", "b"])
+
+    def test_changes_together_are_not_nested(self) -> None:
+        with self.home.together(), self.assertRaises(ValueError), self.home.together():
+            self.fail("it was")
+
     def test_what_a_cut_power_left_behind_is_in_nobodys_way(self) -> None:
         self.home.ensure()
         left = self.home.path / ".a.new"

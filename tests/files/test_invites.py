@@ -26,12 +26,16 @@ class InvitesTests(SynchronousTestCase):
         self.home = Home(Path(self.enterContext(TemporaryDirectory())) / "home")
         self.invites = Invites(self.home)
         self.random = Random(1)
+        self.let_in: list[str] = []
+
+    def redeem(self, verifier: str, now: float) -> str:
+        return self.invites.redeem(verifier, now, self.let_in.append)
 
     def make(self, name: str = "anna", lifetime: float = HOUR, now: float = NOW) -> str:
         return verifier_of(self.invites.make(name, lifetime, now, self.random.randbytes))
 
     def redeem_error(self, verifier: str, now: float = NOW) -> str:
-        return str(self.assertRaises(InviteRejected, self.invites.redeem, verifier, now))
+        return str(self.assertRaises(InviteRejected, self.redeem, verifier, now))
 
     def test_the_file_says_what_was_made_and_holds_no_token(self) -> None:
         token = self.invites.make("anna", HOUR, NOW)
@@ -43,8 +47,9 @@ class InvitesTests(SynchronousTestCase):
 
     def test_it_works_once_and_gives_the_owners_name(self) -> None:
         named, unnamed = self.make("anna=x"), self.make("")
-        self.assertEqual(self.invites.redeem(named, NOW), "anna=x")
-        self.assertEqual(self.invites.redeem(unnamed, NOW), "")
+        self.assertEqual(self.redeem(named, NOW), "anna=x")
+        self.assertEqual(self.redeem(unnamed, NOW), "")
+        self.assertEqual(self.let_in, ["anna=x", ""])
         for verifier in (named, unnamed):
             self.assertEqual(
                 self.redeem_error(verifier),
@@ -53,22 +58,36 @@ class InvitesTests(SynchronousTestCase):
 
     def test_that_it_was_used_is_on_the_disk(self) -> None:
         verifier = self.make()
-        self.invites.redeem(verifier, NOW)
+        self.redeem(verifier, NOW)
         self.assertEqual(self.home.read(FILE_NAME), f"@used {verifier} expires=1700003601 name=anna\n")
-        self.assertRaises(InviteRejected, Invites(Home(self.home.path)).redeem, verifier, NOW)
+        self.assertRaises(InviteRejected, Invites(Home(self.home.path)).redeem, verifier, NOW, self.let_in.append)
 
     def test_on_a_full_disk_it_lets_nobody_in_and_stays_open(self) -> None:
         verifier = self.make()
         with disk_that_takes(10):
-            self.assertRaises(SettingsError, self.invites.redeem, verifier, NOW)
-        self.assertEqual(self.invites.redeem(verifier, NOW), "anna")
+            self.assertRaises(SettingsError, self.redeem, verifier, NOW)
+        self.assertEqual(self.redeem(verifier, NOW), "anna")
+
+    def test_whom_it_lets_in_is_written_with_it_or_it_stays_open(self) -> None:
+        verifier = self.make()
+
+        def let_in(name: str) -> None:
+            self.home.write("who", name)
+            self.assertEqual(self.home.read("who"), "")  # until the end of it
+            with disk_that_takes(2):
+                self.home.write("who", f"{name} and others")
+
+        self.assertRaises(SettingsError, self.invites.redeem, verifier, NOW, let_in)
+        self.assertEqual(self.home.read("who"), "")
+        self.assertEqual(self.invites.redeem(verifier, NOW, lambda name: self.home.write("who", name)), "anna")
+        self.assertEqual(self.home.read("who"), "anna")
 
     def test_it_expires(self) -> None:
         verifier = self.make()
         self.assertEqual(
             self.redeem_error(verifier, NOW + HOUR + 1), "this link has expired: ask for a new one (bittrrt invite)"
         )
-        self.assertEqual(self.invites.redeem(verifier, NOW + HOUR), "anna")
+        self.assertEqual(self.redeem(verifier, NOW + HOUR), "anna")
 
     def test_one_never_made_is_not_known(self) -> None:
         self.make()
@@ -80,7 +99,7 @@ class InvitesTests(SynchronousTestCase):
 
     def test_a_line_goes_a_day_after_its_end(self) -> None:
         used, unused = self.make("used"), self.make("unused")
-        self.invites.redeem(used, NOW)
+        self.redeem(used, NOW)
         end = NOW + HOUR + KEPT_AFTER_END
         self.make("young", now=end)
         self.assertIn("used already", self.redeem_error(used, end))
@@ -88,7 +107,7 @@ class InvitesTests(SynchronousTestCase):
         young = self.make("younger", now=end + 2)
         self.assertIn("does not know", self.redeem_error(used, end + 2))
         self.assertEqual(len(self.home.read_lines(FILE_NAME)), 2)
-        self.assertEqual(self.invites.redeem(young, end + 2), "younger")
+        self.assertEqual(self.redeem(young, end + 2), "younger")
 
     def test_lines_that_are_no_invite_are_kept_and_let_nobody_in(self) -> None:
         verifier = self.make()
@@ -96,7 +115,7 @@ class InvitesTests(SynchronousTestCase):
         self.home.write_lines(FILE_NAME, lines)
         self.assertIn("does not know", self.redeem_error(verifier))
         other = self.make("ben")
-        self.invites.redeem(other, NOW)
+        self.redeem(other, NOW)
         self.assertEqual(self.home.read_lines(FILE_NAME)[:-1], lines)
 
     def test_one_line_that_says_used_is_enough(self) -> None:
@@ -138,7 +157,7 @@ class InvitesTests(SynchronousTestCase):
 
         def redeem() -> None:
             try:
-                results.append(Invites(Home(self.home.path)).redeem(verifier, NOW))
+                results.append(Invites(Home(self.home.path)).redeem(verifier, NOW, self.let_in.append))
             except InviteRejected:
                 results.append("rejected")
 
@@ -153,4 +172,4 @@ class InvitesTests(SynchronousTestCase):
     def test_no_text_of_the_file_and_no_verifier_is_another_error(self, text: str, verifier: str) -> None:
         self.home.ensure()
         (self.home.path / FILE_NAME).write_text(text, encoding="utf-8")
-        self.assertRaises(InviteRejected, self.invites.redeem, verifier, NOW)
+        self.assertRaises(InviteRejected, self.redeem, verifier, NOW)

@@ -96,6 +96,10 @@ class NameTests(unittest.SynchronousTestCase):
             self.assertTrue(text.isprintable(), kind)
             self.assertLess(len(text), 900, kind)
 
+    def test_a_name_that_is_not_utf8_is_called_so(self) -> None:
+        error = self.assertRaises(NameRefused, parse_name_untrusted, "a/b\udcff")
+        self.assertEqual(str(error), r"'a/b\udcff': it is not UTF-8; rename it")
+
     def test_the_names_of_partial_files_are_refused_from_a_peer(self) -> None:
         for hidden in partial_names(b"\xff" * 255):
             self.assertLessEqual(len(hidden), 255)

@@ -167,7 +167,18 @@ class RootTests(DiskTestCase):
     def test_a_folder_that_may_not_be_entered_is_said(self) -> None:
         (self.inside / "a").chmod(0)
         self.be_nobody()
-        self.assertRaises(PermissionRefused, self.root.locate_untrusted, "a/b/file")
+        error = self.assertRaises(PermissionRefused, self.root.locate_untrusted, "a/b/file")
+        self.assertEqual(str(error), "a/b/file: no permission to enter a folder on the way to it")
+        error = self.assertRaises(PermissionRefused, self.root.locate_folder_untrusted, "a")
+        self.assertEqual(str(error), "a: no permission to enter that folder")
+        error = self.assertRaises(PermissionRefused, Place.of_path, self.inside / "a" / "b" / "file")
+        self.assertIn("no permission to enter a folder on the way to it", str(error))
+
+    def test_a_folder_that_may_only_be_gone_through_is_no_obstacle_to_a_file_in_it(self) -> None:
+        (self.folder / "secret").chmod(0o111)
+        self.be_nobody()
+        with Place.of_path(self.folder / "secret" / "file") as place, os.fdopen(place.open_file()) as file:
+            self.assertEqual(file.read(), "secret")
 
     def test_a_path_of_this_machines_user_is_taken_with_its_links(self) -> None:
         (self.folder / "link").symlink_to(self.folder / "secret" / "file")

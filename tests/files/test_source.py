@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from pathlib import Path
 
 from blake3 import blake3
 from hypothesis import given, settings
@@ -80,6 +81,16 @@ class SourceTests(SourceTestCase):
         folder = os.open(self.folder, os.O_RDONLY)
         self.assertRaises(FileMissing, Source, Place(folder, b"nothing", "nothing"))
         self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))
+
+    def test_a_file_that_the_system_makes_up_is_refused(self) -> None:
+        for path in ("/proc/self/status", "/sys/kernel/fscaps", "/proc/self/mountinfo"):
+            if Path(path).exists():
+                error = self.assertRaises(NotAFile, Source, Place.of_path(Path(path)))
+                self.assertIn(f"{path}: the system makes it up as it is read; copy it to a file", str(error))
+
+    def test_a_file_that_the_system_cannot_read_is_said(self) -> None:
+        error = self.assertRaises(ReadFailed, Source, Place.of_path(Path("/proc/self/mem")))
+        self.assertEqual(str(error), "/proc/self/mem: cannot be read: Input/output error; check that disk")
 
     def test_a_file_that_may_not_be_read_is_said(self) -> None:
         self.path.chmod(0)

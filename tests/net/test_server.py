@@ -345,8 +345,9 @@ class JoinTests(ServerTestCase):
         self.assertIsNone(self.server.authorized.lookup(self.fingerprint))
         self.assertEqual(self.join(), Joined("box"))
 
-    def test_where_only_the_list_of_clients_cannot_be_written_nobody_is_let_in_either(self) -> None:
+    def test_where_only_the_list_of_clients_cannot_be_written_nothing_is_used_up_either(self) -> None:
         with self.full_disk("authorized_clients"):
             self.assertEqual(self.join(), Refused(RefusalReason.BUSY))
         self.assertIsNone(self.server.authorized.lookup(self.fingerprint))
-        self.assertEqual(self.join(), Refused(RefusalReason.INVITE_USED))  # rather that than a link that works twice
+        self.assertEqual(self.join(), Joined("box"))
+        self.assertEqual(self.join(), Refused(RefusalReason.INVITE_USED))

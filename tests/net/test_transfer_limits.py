@@ -70,7 +70,10 @@ class RightsTests(TransferTestCase):
         write(self.here / "a", b"a" * 600)
         write(self.here / "b", b"b" * 600)
         self.finish(self.put("a", "b"), self.connect(quota="1K"))
-        self.assertEqual(self.problems, ["b: needs 600 bytes, and the quota has 424 left"])
+        self.assertEqual(
+            self.problems,
+            ["b: needs 600 bytes, and the quota has 424 left; remove files there, or ask the server's owner for more"],
+        )
         self.finish(self.put("b"), self.connect("SHA256:other", quota="1K"))
         self.assertEqual(len(self.problems), 2)
         (self.there / "a").unlink()

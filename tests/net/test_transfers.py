@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from random import Random
 
+from bittrrt.errors import ReadFailed
+from bittrrt.files.source import Source
 from tests.net.fake_plane import TransferTestCase
 
 
@@ -121,9 +123,33 @@ class PutTests(TransferTestCase):
         self.wait_for(lambda: session.client_plane.bytes_sent > 500_000)
         os.truncate(source, 600_000)
         self.wait_for(lambda: job.finished.called)
-        self.assertIn("was cut from 3000000 to 600000 bytes while it was being sent", self.problems[0])
+        said = (
+            "was cut from 3000000 to 600000 bytes while it was being sent; send it again; what had arrived is removed"
+        )
+        self.assertIn(said, self.problems[0])
         self.clock.pump([0.01] * 100)
         self.assertEqual(os.listdir(self.there), [])
+
+    def test_a_source_that_cannot_be_read_further_is_told_and_its_partial_file_kept(self) -> None:
+        write(self.here / "a", Random(2).randbytes(3_000_000))
+        session = self.connect()
+        job = self.put("a")
+        job.begin(session.client)
+        self.wait_for(lambda: session.client_plane.bytes_sent > 500_000)
+
+        def fail(source: Source, offset: int, length: int) -> bytes:
+            raise ReadFailed("a: cannot be read: Input/output error; check that disk")
+
+        patch = self.patch(Source, "read", fail)
+        self.wait_for(lambda: job.finished.called)
+        self.assertEqual(
+            self.problems, ["a: cannot be read: Input/output error; check that disk; what has arrived is kept"]
+        )
+        self.clock.pump([0.01] * 100)
+        patch.restore()
+        tally = self.finish(self.put("a"), session)
+        self.assertGreater(tally.resumed, 500_000)
+        self.assertEqual(tree_of(self.there), tree_of(self.here))
 
     def test_a_source_rewritten_in_mid_transfer_gets_no_name(self) -> None:
         source = write(self.here / "changed", Random(3).randbytes(3_000_000))
