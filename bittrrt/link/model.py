@@ -23,7 +23,10 @@ from .round_trip import RoundTrip
 from .rounds import MaximumOfRounds, Round
 
 STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least that doubles the rate each round trip, by the draft's derivation
-SLOW_START_DATAGRAMS: Final = 3 * INITIAL_DATAGRAMS  # up to here the window doubles; so few give no rate to trust
+FEW_DATAGRAMS: Final = 3 * INITIAL_DATAGRAMS  # up to here the window doubles; so few give no rate to trust
+SLOW_START_DATAGRAMS: Final = 8 * INITIAL_DATAGRAMS  # and so far while no queue shows: the rate lags by a round
+SLOW_START_QUEUE: Final = 1 / 8  # of the minimum round trip shows a queue; RFC 9406 section 4.3: MIN_RTT_DIVISOR
+LEAST_SLOW_START_QUEUE: Final = 0.004  # seconds; RFC 9406 section 4.3: MIN_RTT_THRESH
 DRAIN_GAIN: Final = 0.35  # its inverse: the queue is gone in a round trip
 UP_GAIN: Final = 1.25
 LEAST_UP_GAIN: Final = 1.05
@@ -40,7 +43,8 @@ JITTER_ROUNDS: Final = 7  # whose median spread of round trips is the path's jit
 LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
-MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed
+MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed after one that comes near to it
+CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the processor add
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
 PROBE_ROUND_TRIP_GAIN: Final = 0.5
 
@@ -146,8 +150,11 @@ class Model(Congestion):
 
     def _learn_round_trip(self, sample: Sample) -> None:
         measured = sample.round_trip
+        if measured and not self.minimum_round_trip:  # no heartbeat had come back before
+            self.pacing_rate = STARTUP_GAIN * self.window / measured
         if measured and (not self.minimum_round_trip or measured <= self.minimum_round_trip):
             self.minimum_round_trip = measured
+        if measured and measured <= self.minimum_round_trip * (1 + CONFIRMING):
             self._minimum_at = sample.now
 
     def _learn_excess(self, sample: Sample) -> None:
@@ -187,6 +194,7 @@ class Model(Congestion):
         """Start again from half of what is known: the path may be another one now."""
         if self._rates.value:
             self._rates.restart(self._rates.value / 2, self._round.count)
+            self.window = min(self.window, int(WINDOW_GAIN * self.product))
         self._full_rate = 0.0
         self._full_rounds = 0
         self._round.clear()
@@ -265,14 +273,24 @@ class Model(Congestion):
             return
         state = self.state
         gain = self._up_gain if state is State.UP else PACING_GAINS[state]
-        self.pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
+        pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
         if state is State.PROBE_ROUND_TRIP:
             target = PROBE_ROUND_TRIP_GAIN * self.product
         else:
             clump = 0.0 if state is State.STARTUP else self._excess.value
-            target = WINDOW_GAIN * self.product + clump + 3 * min(self.pacing_rate * TICK, MAX_QUANTUM)
+            target = WINDOW_GAIN * self.product + clump + 3 * min(pacing_rate * TICK, MAX_QUANTUM)
             if state is State.STARTUP:
-                doubled = min(self.window + sample.acknowledged, SLOW_START_DATAGRAMS * self._datagram_size)
                 late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
+                doubled = self._doubled(sample)
                 target = max(target + late, doubled)
+                pacing_rate = max(pacing_rate, STARTUP_GAIN * doubled / self.minimum_round_trip)
+        self.pacing_rate = pacing_rate
         self.window = int(max(min(target, max(self._overflow.bound(sample.now), 0.75 * self.product)), least))
+
+    def _doubled(self, sample: Sample) -> int:
+        """The window of slow start, RFC 9002 section 7.3.1, as long as it is small."""
+        queue = sample.round_trip - self.minimum_round_trip
+        empty = queue <= max(self.minimum_round_trip * SLOW_START_QUEUE, LEAST_SLOW_START_QUEUE)
+        most = SLOW_START_DATAGRAMS if empty and self._round.loss <= STARTUP_LOSS else FEW_DATAGRAMS
+        used = 2 * (sample.in_flight + sample.acknowledged) >= self.window  # RFC 9002 section 7.8; pacing holds some
+        return min(self.window + sample.acknowledged * used, most * self._datagram_size)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.link.congestion import Sample
 from bittrrt.link.cubic import Cubic
-from bittrrt.link.model import Model, State
+from bittrrt.link.model import FEW_DATAGRAMS, SLOW_START_DATAGRAMS, STARTUP_GAIN, Model, State
 from bittrrt.link.overflow import BETA, Overflow
 from bittrrt.link.round_trip import RoundTrip
 from bittrrt.link.rounds import MaximumOfRounds, Round
@@ -54,10 +54,40 @@ class ModelTests(SynchronousTestCase):
         self.run_at(1e6, 12.0, since=1.0, round_trip=0.08, in_flight=1000)
         self.assertEqual(self.model.minimum_round_trip, 0.08)
 
+    def test_round_trips_that_come_near_the_minimum_confirm_it(self) -> None:
+        self.run_at(1e6, 1.0)
+        self.run_at(1e6, 25.0, since=1.0, round_trip=0.0502, in_flight=1000)
+        self.assertIsNot(self.model.state, State.PROBE_ROUND_TRIP)
+        self.assertEqual(self.model.minimum_round_trip, 0.05)
+
+    def test_a_few_words_before_the_file_do_not_set_its_pace(self) -> None:
+        known = RoundTrip()
+        known.add(0.1, 0.0)
+        model = Model(0.0, round_trip=known, random=Random(1))
+        first = model.pacing_rate
+        model.update(sample(0.1, 100, acknowledged=100, in_flight=0, rate=1000.0, application_limited=True))
+        self.assertGreaterEqual(model.pacing_rate, first)
+        self.assertGreater(model.window, 30 * 1200)
+
+    def test_a_first_round_trip_that_no_heartbeat_measured_sets_the_pace(self) -> None:
+        self.model.update(sample(0.1, 100, acknowledged=100, in_flight=0, rate=0.0, round_trip=0.1))
+        self.assertApproximates(self.model.pacing_rate * 0.1 / self.model.window, STARTUP_GAIN, 0.01)
+
+    def test_slow_start_doubles_while_no_queue_shows(self) -> None:
+        windows = []
+        for queue in (0.0, 0.02):
+            model = Model(0.0, round_trip=RoundTrip(), random=Random(1))
+            model.update(sample(0.0, 1200, acknowledged=1200, rate=1e5))
+            for step in range(100):
+                model.update(sample(0.05 + step / 1000, 0, in_flight=model.window, rate=1e5, round_trip=0.05 + queue))
+            windows.append(model.window)
+        self.assertEqual(windows, [SLOW_START_DATAGRAMS * 1200, FEW_DATAGRAMS * 1200])
+
     def test_after_persistent_trouble_it_starts_again_from_half(self) -> None:
         self.run_at(1e6, 1.0)
         self.model.persistent_trouble()
         self.assertIs(self.model.state, State.STARTUP)
+        self.assertLessEqual(self.model.window, 50_000)
         self.assertEqual(self.model.bandwidth, 5e5)
 
 
