@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from ..settings import Settings, default_home
 from ..wire.endpoint import show_host_port
 from ..wire.invite import parse_invite_link
 from .client_tap import known_identity
+from .duration import Duration
 from .invitation import known_endpoint, make_invitation
 from .join import join
 from .ls import ls_command
@@ -31,22 +31,7 @@ from .ping import Ping
 from .put_get import get_command, put_command
 from .running import run_command
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-class Duration(click.ParamType[float]):
-    """`90s`, `15m`, `1h`, `7d`: seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        match = re.fullmatch(r"([0-9]{1,9})([smhd])", str(value).strip())
-        if match is None or not int(match[1]):
-            self.fail(f"{value!r} is no duration, as in 90s, 15m, 1h or 7d", param, ctx)
-        return float(int(match[1]) * _UNITS[match[2]])
 
 
 class BittrRtGroup(click.Group):
