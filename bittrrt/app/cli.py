@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from importlib import import_module
 from pathlib import Path
@@ -18,24 +17,11 @@ from ..files.identity import load_identity
 from ..files.known_servers import KnownServers
 from ..settings import Settings, default_home
 from ..wire.endpoint import show_host_port
+from .duration import Duration
 from .invitation import known_endpoint, make_invitation
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ELSEWHERE: Final = {"get": "put_get", "join": "join", "ls": "ls", "ping": "ping", "put": "put_get"}
 """Commands that have their module; only that of the one that runs is imported, as each takes its time to."""
-
-
-class Duration(click.ParamType[float]):
-    """`90s`, `15m`, `1h`, `7d`: seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        match = re.fullmatch(r"([0-9]{1,9})([smhd])", str(value).strip())
-        if match is None or not int(match[1]):
-            self.fail(f"{value!r} is no duration, as in 90s, 15m, 1h or 7d", param, ctx)
-        return float(int(match[1]) * _UNITS[match[2]])
 
 
 class BittrRtGroup(click.Group):

@@ -7,6 +7,7 @@ positive number that a clock can show has its place in fewer than 4,000 buckets.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 _GROWTH: Final = 1.01
@@ -26,11 +27,11 @@ class Quantiles:
         self.minimum = math.inf
         self.maximum = 0.0
 
-    def add(self, sample: float) -> None:
-        """Count one sample."""
+    def add(self, sample: float, count: int = 1) -> None:
+        """Count one sample, or so many that are alike."""
         bucket = round(math.log(min(max(sample, _SMALLEST), _LARGEST)) / _LOG_GROWTH)
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
-        self.count += 1
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self.count += count
         self.minimum = min(self.minimum, sample)
         self.maximum = max(self.maximum, sample)
 
@@ -38,10 +39,18 @@ class Quantiles:
         """The sample below which `fraction` of all lie; None before the first."""
         if not self.count:
             return None
-        rank = fraction * (self.count - 1)
-        passed = 0
-        for bucket in sorted(self._buckets):
-            passed += self._buckets[bucket]
-            if passed > rank:
-                return min(max(_GROWTH**bucket, self.minimum), self.maximum)
-        return self.maximum
+        return self.quantiles([fraction])[0]
+
+    def quantiles(self, fractions: Iterable[float]) -> list[float]:
+        """The samples below which each of these ascending fractions of all lie, in one pass. There has to be one."""
+        found: list[float] = []
+        buckets = iter(sorted(self._buckets))
+        bucket = next(buckets)
+        passed = self._buckets[bucket]
+        for fraction in fractions:
+            rank = fraction * (self.count - 1)
+            while passed <= rank:
+                bucket = next(buckets)
+                passed += self._buckets[bucket]
+            found.append(min(max(_GROWTH**bucket, self.minimum), self.maximum))
+        return found

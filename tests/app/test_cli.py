@@ -11,7 +11,8 @@ import click
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittrrt.app.cli import Duration, main
+from bittrrt.app.cli import main
+from bittrrt.app.duration import Duration
 from bittrrt.files.authorized_clients import AuthorizedClients
 from bittrrt.files.home import Home
 from bittrrt.files.identity import load_or_create_identity

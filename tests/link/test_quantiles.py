@@ -57,3 +57,13 @@ class QuantileTests(SynchronousTestCase):
         shown = quantiles.quantile(fraction)
         assert shown is not None
         self.assertLessEqual(abs(shown / exact - 1), 0.005_1)
+
+    @given(st.lists(st.tuples(st.floats(1e-8, 1e5), st.integers(1, 5)), min_size=1, max_size=30))
+    def test_samples_that_are_alike_may_be_counted_together(self, samples: list[tuple[float, int]]) -> None:
+        together, one_by_one = Quantiles(), Quantiles()
+        for sample, count in samples:
+            together.add(sample, count)
+            for _ in range(count):
+                one_by_one.add(sample)
+        fractions = [0.0, 0.05, 0.5, 0.5, 0.99, 1.0]
+        self.assertEqual(together.quantiles(fractions), [one_by_one.quantile(fraction) for fraction in fractions])
