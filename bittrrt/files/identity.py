@@ -86,6 +86,11 @@ def load_or_create_identity(home: Home, random_bytes: Callable[[int], bytes] = o
     return _identity_of(private_key), True
 
 
+def passing_identity(random_bytes: Callable[[int], bytes] = os.urandom) -> Identity:
+    """An identity that nobody knows and that is kept nowhere: for looking at a server before joining it."""
+    return _identity_of(Ed25519PrivateKey.from_private_bytes(random_bytes(KEY_SIZE)))
+
+
 def _identity_of(private_key: Ed25519PrivateKey) -> Identity:
     public_key = private_key.public_key()
     spki_der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

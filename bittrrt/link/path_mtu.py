@@ -72,6 +72,10 @@ class PathMtu:
         if size > self.size:
             self._rest(now, RAISE_AFTER)
 
+    def settled(self, now: float) -> bool:
+        """Whether the search has an end for now: no probe is on its way, and none is due."""
+        return self._due is None or (not self._probe and self._due > now)
+
     def probe_timeouts(self, count: int, now: float) -> bool:
         """The sender has heard nothing for `count` probe timeouts; True if the size fell back to the base for it."""
         if count < BLACK_HOLE_TIMEOUTS or self.size in (BASE, self._most):

@@ -182,6 +182,14 @@ class ClientConnection(DataPlaneOwner):
         return self.encryptor.link_id.hex()
 
     @property
+    def own_ports(self) -> dict[PortType, int]:
+        """This end's UDP ports, as the machine itself knows them; none once the session is over."""
+        return {
+            port_type: socket.getHost().port  # type: ignore[no-untyped-call]
+            for port_type, socket in zip(self.handlers, self._sockets, strict=False)
+        }
+
+    @property
     def suspected(self) -> bool:
         """Whether not even probes are answered."""
         return self._liveness.suspected

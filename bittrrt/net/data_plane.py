@@ -130,6 +130,22 @@ class DataPlane:
         self._arm()
         return sent
 
+    # --- the path's size ---------------------------------------------------------------------------------------------
+
+    def search_path_mtu(self) -> bool:
+        """Find out how large datagrams may be, as sending a stream would. False: it cannot be found out here.
+
+        The peer has to have a data plane, which it makes for the first control message: only then are probes answered.
+        """
+        self._check_open()
+        searching = self._sending.search_path_mtu()
+        self._pump_soon()
+        return searching
+
+    def found_path_mtu(self) -> int | None:
+        """Bytes of UDP payload that a datagram to the peer may have; None while that is being found out."""
+        return self._sending.found_path_mtu(self._clock.monotonic())
+
     # --- streams -----------------------------------------------------------------------------------------------------
 
     def new_channel(self) -> int:

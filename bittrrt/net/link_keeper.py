@@ -28,6 +28,7 @@ from .client_connection import ClientConnection, HeartbeatRound, SessionObserver
 from .clock import SYSTEM_CLOCK, Clock
 from .port import LinkPort
 from .rendezvous_client import rendezvous
+from .rendezvous_watcher import RendezvousWatcher
 from .tls import ConnectionCreator
 
 _T = TypeVar("_T")
@@ -60,6 +61,7 @@ class SessionOpener:
         heartbeat: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
         port_class: type[LinkPort] = LinkPort,
+        watcher: RendezvousWatcher | None = None,
     ) -> None:
         """`heartbeat` in milliseconds; None for the server's."""
         self.reactor = reactor
@@ -68,6 +70,7 @@ class SessionOpener:
         self.clock = clock
         self._heartbeat = heartbeat
         self._port_class = port_class
+        self._watcher = watcher
         self._creator = ConnectionCreator(identity)
 
     async def open(self, observer: SessionObserver, replaces: str = "") -> ClientConnection:
@@ -80,6 +83,7 @@ class SessionOpener:
             self.server.port,
             check_against(self.server),
             lambda _: Open(encryptor.get_public_key(), replaces),
+            watcher=self._watcher,
         )
         welcome = answer.message
         if not isinstance(welcome, Welcome):

@@ -32,6 +32,7 @@ class PathProber:
         self._handler = handler
         self._searching = False
         self._begun = False
+        self._wanted = False
         self._sequence: int | None = None  # of the probe on its way
         self._size = 0
 
@@ -41,14 +42,24 @@ class PathProber:
             self._begun = True
             self._searching = self._sender.path_mtu.next_timeout() is not None and self._handler.probe_path_mtu()
 
+    def search(self) -> bool:
+        """Search now, whether or not data is about to be sent. False: what the path takes cannot be found out here."""
+        self._wanted = True
+        self.begin()
+        return self._searching
+
+    def settled(self, now: float) -> bool:
+        """Whether what is known of the path's size is all there is to know for now."""
+        return not self._active or self._sender.path_mtu.settled(now)
+
     def next_timeout(self) -> float | None:
         """When `send` may have something to do."""
         return self._sender.path_mtu.next_timeout() if self._active else None
 
     @property
     def _active(self) -> bool:
-        """Whether there is data, besides control messages, for which the search is worth it."""
-        return self._searching and len(self._sender.channels) > 1
+        """Whether somebody wants to know, or there is data, besides control messages, for which it is worth it."""
+        return self._searching and (self._wanted or len(self._sender.channels) > 1)
 
     def send(self, now: float) -> None:
         """Send a probe if one is due."""

@@ -42,7 +42,8 @@ from ..wire.messages import (
     encode_message,
     parse_server_message_untrusted,
 )
-from .tls import ConnectionCreator, exporter, peer_fingerprint
+from .rendezvous_watcher import RendezvousWatcher, WatchedReactor
+from .tls import ConnectionCreator, exporter, peer_fingerprint, terms_of
 
 CONNECT_TIME_LIMIT: Final = 10.0  # seconds: three lost SYNs
 ANSWER_TIME_LIMIT: Final = 10.0  # seconds for the handshake and the answer
@@ -82,19 +83,32 @@ class RendezvousClient(NetstringReceiver):
     MAX_LENGTH = MAX_MESSAGE
 
     def __init__(
-        self, check_key: Callable[[str], None], make_message: Callable[[bytes], ClientMessage], result: Deferred[Answer]
+        self,
+        check_key: Callable[[str], None],
+        make_message: Callable[[bytes], ClientMessage],
+        result: Deferred[Answer],
+        watcher: RendezvousWatcher | None = None,
     ) -> None:
         """`check_key` raises for a fingerprint that is not the pinned one; `make_message` is given the exporter."""
+        self._watcher = watcher
         self._check_key = check_key
         self._make_message = make_message
         self._result: Deferred[Answer] | None = result
         self._exporter = b""
 
+    def connectionMade(self) -> None:
+        """TCP is up, TLS is not."""
+        if self._watcher is not None:
+            self._watcher.connected(self._tls().getHost().host, self._tls().getPeer().host)
+
     def handshakeCompleted(self) -> None:
         """The server has proved which key it holds."""
         connection = self._tls().getHandle()
         try:
-            self._check_key(peer_fingerprint(connection))
+            shown = peer_fingerprint(connection)
+            if self._watcher is not None:
+                self._watcher.secured(terms_of(connection), shown)
+            self._check_key(shown)
             self._exporter = exporter(connection)
             self.sendString(encode_message(self._make_message(self._exporter)))  # type: ignore[no-untyped-call]
         except LinkError:
@@ -138,6 +152,8 @@ async def rendezvous(
     port: int,
     check_key: Callable[[str], None],
     make_message: Callable[[bytes], ClientMessage],
+    *,
+    watcher: RendezvousWatcher | None = None,
 ) -> Answer:
     """Say `make_message(exporter)` to the server at HOST:PORT and return what it answers.
 
@@ -146,8 +162,9 @@ async def rendezvous(
     """
     where = show_host_port(host, port)
     result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
-    endpoint = HostnameEndpoint(reactor, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
-    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result))
+    resolving = reactor if watcher is None else WatchedReactor(reactor, watcher)
+    endpoint = HostnameEndpoint(resolving, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
+    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result, watcher))
     factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
     factory.noisy = inner.noisy = False
     try:

@@ -172,6 +172,16 @@ class Sending:
         self._sender.datagram_sent(sequence, size, sent_at)
         return True
 
+    # --- the path's size ---------------------------------------------------------------------------------------------
+
+    def search_path_mtu(self) -> bool:
+        """See `DataPlane.search_path_mtu`."""
+        return self._prober.search()
+
+    def found_path_mtu(self, now: float) -> int | None:
+        """See `DataPlane.found_path_mtu`."""
+        return self._path_mtu.size if self._prober.settled(now) else None
+
     # --- turns -------------------------------------------------------------------------------------------------------
 
     def send_due(self, now: float) -> int:

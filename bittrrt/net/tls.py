@@ -6,6 +6,7 @@ was pinned, in `handshakeCompleted`. Certificates carry nothing else that anybod
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -73,6 +74,25 @@ def peer_fingerprint(connection: SSL.Connection) -> str:
     if not isinstance(key, Ed25519PublicKey):
         raise NotBittrRt("its key is not of the kind that BittrRt uses")
     return fingerprint_of(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+@dataclass(frozen=True, slots=True)
+class TlsTerms:
+    """What the two ends of a TLS session agreed on."""
+
+    version: str
+    """`TLSv1.3`."""
+    protocol: str
+    """What is spoken inside: ALPN, RFC 7301."""
+    group: str | None
+    """How the keys were agreed on, `X25519MLKEM768` for one; None if the library is too old to tell."""
+
+
+def terms_of(connection: SSL.Connection) -> TlsTerms:
+    """The terms of a TLS session whose handshake is over."""
+    group = connection.get_group_name() if hasattr(connection, "get_group_name") else None
+    protocol = connection.get_alpn_proto_negotiated().decode("ascii", "backslashreplace")
+    return TlsTerms(connection.get_protocol_version_name(), protocol, group)
 
 
 def exporter(connection: SSL.Connection) -> bytes:

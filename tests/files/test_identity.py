@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.errors import SettingsError
 from bittrrt.files.home import Home
-from bittrrt.files.identity import FILE_NAME, load_identity, load_or_create_identity
+from bittrrt.files.identity import FILE_NAME, load_identity, load_or_create_identity, passing_identity
 from bittrrt.wire.fingerprint import fingerprint_of
 
 
@@ -82,6 +83,11 @@ class IdentityTests(SynchronousTestCase):
         self.assertEqual(certificate.subject.rfc4514_string(), "CN=bittrrt")
         self.assertEqual(certificate.not_valid_before_utc, datetime(1970, 1, 1, tzinfo=UTC))
         self.assertEqual(certificate.not_valid_after_utc.year, 9999)
+
+    def test_one_in_passing_is_another_each_time_and_kept_nowhere(self) -> None:
+        before = os.listdir(self.home.path.parent)
+        self.assertNotEqual(passing_identity().fingerprint, passing_identity().fingerprint)
+        self.assertEqual(os.listdir(self.home.path.parent), before)
 
     def test_repr_keeps_the_key_to_itself(self) -> None:
         identity, _ = load_or_create_identity(self.home)

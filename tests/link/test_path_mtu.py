@@ -40,6 +40,17 @@ class PathMtuTests(SynchronousTestCase):
         self.assertIsNone(path_mtu.next_probe(0.05))
         self.assertEqual(path_mtu.next_probe(0.1), 1452)
 
+    def test_the_search_is_settled_when_nothing_is_due_or_on_its_way(self) -> None:
+        path_mtu = PathMtu(0.0)
+        self.assertFalse(path_mtu.settled(0.0))
+        path_mtu.probe_sent(path_mtu.next_probe(0.0) or 0, 0.0, 0.1)
+        self.assertFalse(path_mtu.settled(0.05))
+        end = search(path_mtu, 1472, now=0.1)
+        self.assertTrue(path_mtu.settled(end))
+        self.assertFalse(path_mtu.settled(end + 601))
+        search(path_mtu, 65_487, now=end + 601)
+        self.assertTrue(path_mtu.settled(end + 5000))
+
     def test_a_black_hole_falls_back_and_is_searched_again(self) -> None:
         path_mtu = PathMtu(0.0)
         now = search(path_mtu, 8952)

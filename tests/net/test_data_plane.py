@@ -238,6 +238,19 @@ class FindingMtuTests(SimulatedDataTestCase):
         self.assertEqual(self.client_plane.statistics(number).lost_datagrams, 0)
         self.assertEqual(self.client_plane.max_message, 8952 - 48)
 
+    def test_the_size_is_found_without_a_stream_by_who_asks(self) -> None:
+        self.network.largest = 9000
+        self.client_plane.send_control(b"hello")
+        self.network.run_for(0.2)
+        self.assertTrue(self.client_plane.search_path_mtu())
+        self.assertIsNone(self.client_plane.found_path_mtu())
+        self.network.run_until(self.client_plane.found_path_mtu, 5)
+        self.assertEqual(self.client_plane.found_path_mtu(), 8952)
+
+    def test_who_asks_where_datagrams_may_be_cut_to_pieces_is_told_that_it_cannot_be_found(self) -> None:
+        self.assertFalse(self.client_plane.search_path_mtu())
+        self.assertEqual(self.client_plane.found_path_mtu(), 1200)
+
     def test_a_probe_after_silence_fits_one_write_at_the_largest_size(self) -> None:
         self.network.largest = 65_507
         data = self.network.random.randbytes(3_000_000)
