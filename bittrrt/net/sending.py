@@ -180,7 +180,7 @@ class Sending:
 
     def found_path_mtu(self, now: float) -> int | None:
         """See `DataPlane.found_path_mtu`."""
-        return self._path_mtu.size if self._prober.settled(now) else None
+        return self._sender.path_mtu.size if self._prober.settled(now) else None
 
     # --- turns -------------------------------------------------------------------------------------------------------
 

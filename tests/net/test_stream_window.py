@@ -32,7 +32,7 @@ class LongPathTests(SessionTestCase):
     def test_a_long_path_is_filled_by_one_stream(self) -> None:
         """The network here has no rate: more than 100 Mbit/s with 600 ms is a matter of the windows alone."""
         near, far = self.open_stream()
-        size = 32 * 2**20
+        size = 48 * 2**20
         writer = Writer(self.network, near.transport, size)
         self.network.run_until(lambda: len(far.data) > size * 3 // 4, within=20)
         windows = near.transport._write_window.size, far.transport._read_window.size
