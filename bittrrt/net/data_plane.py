@@ -7,7 +7,8 @@
                   +--> message --> listener
 
 After every input there is one pump: what is due is sent, acknowledgements first, then at most four bursts, and one
-timer is armed. A client's data leaves by Up and a server's by Dn; acknowledgements go back by the port that it came by.
+timer is armed. A client's data leaves by Up and a server's by Dn, unless that is silent: see `port_choice`;
+acknowledgements go back by the port that it came by.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class DataPlane:
             link,
             ctrl,
             self._out,
+            self._in,
             clock=clock,
             congestion=congestion,
             mtu=mtu,
@@ -310,6 +312,7 @@ class DataPlane:
         flags = run.flags
         if flags & DATA and flags & UNLOSSY:
             if run.channel != LINK_CHANNEL:
+                self._prepare_for_bulk(handler)  # it may be another one than what the peer's data comes by
                 self._receiving.take_data(handler, run, now)
             else:
                 self._receiving.take_control(handler, run, now)

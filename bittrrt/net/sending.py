@@ -1,6 +1,7 @@
 """The sending half of a data plane: streams with their sources, control messages, and lossy messages on their way out.
 
-next_burst --> source.read --> handler.send_burst --> burst_sent           by Ctrl for channel 0, else Up or Dn
+next_burst --> source.read --> handler.send_burst --> burst_sent           by Ctrl for channel 0, else Up or Dn, while
+                                                                           these are not silent: see `port_choice`
 acknowledgement --> Sender.acknowledged --> a stream is done: its Deferred fires
 """
 
@@ -30,6 +31,7 @@ from .clock import Clock
 from .control_stream import CONTROL_WINDOW, Outgoing
 from .handlers import PortHandler
 from .path_prober import AddressProofs, PathProber
+from .port_choice import PortChoice
 from .streams import INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, SendingStream, StreamSource
 
 MESSAGES_AHEAD: Final = 8  # datagrams of messages beyond the window, so that bulk that fills it does not silence them
@@ -44,6 +46,7 @@ class Sending:
         link: Link,
         ctrl: PortHandler,
         out: PortHandler,
+        spare: PortHandler,
         *,
         clock: Clock,
         congestion: str,
@@ -51,7 +54,10 @@ class Sending:
         random: Random,
         failed: Callable[[int, Exception], None],
     ) -> None:
-        """`out`: the port of this end's data. `failed` is told of a stream whose source failed. See `DataPlane`."""
+        """`out`: the port of this end's data, `spare`: of the other end's. See `DataPlane` for the rest.
+
+        `failed` is told of a stream whose source failed.
+        """
         now = clock.monotonic()
         self._link = link
         self._ctrl = ctrl
@@ -74,6 +80,7 @@ class Sending:
         self._all_sent: dict[int, SendingStream] = {}  # those of which every byte has left at least once
         self._trims: dict[int, tuple[SendingStream, Callable[[int], None]]] = {}
         self._numbers = ChannelNumbers()
+        self._ports = PortChoice((ctrl, out, spare), round_trip)
         self._proofs = AddressProofs()
         self._prober = PathProber(link, self._sender, out)
         self.withheld = False
@@ -165,10 +172,12 @@ class Sending:
         if self._sender.in_flight + size > self._sender.congestion.window + ahead:
             return False
         sequence = self._link.next_sequence
-        handler, flags = (self._ctrl, MESSAGE_FLAGS | URGENT) if urgent else (self._out, MESSAGE_FLAGS)
+        own, flags = (self._ctrl, MESSAGE_FLAGS | URGENT) if urgent else (self._out, MESSAGE_FLAGS)
+        handler = self._ports.choose(own, self._clock.monotonic())
         sent_at = handler.send(data, flags, channel)
         if sent_at is None:
             return False
+        self._ports.sent(handler, sequence, sequence, sent_at)
         self._sender.datagram_sent(sequence, size, sent_at)
         return True
 
@@ -206,11 +215,12 @@ class Sending:
     def _send_burst(self, burst: Burst) -> bool:
         """Whether the burst, or its beginning, is on its way, or its stream has failed; False: not now."""
         channel = burst.channel
-        handler, flags = self._ctrl, STREAM_FLAGS | URGENT
+        own, flags = self._ctrl, STREAM_FLAGS | URGENT
         source: StreamSource = self.control
         if channel != LINK_CHANNEL:
             stream = self.streams[channel]
-            handler, flags, source = self._out, stream.flags, stream.source
+            own, flags, source = self._out, stream.flags, stream.source
+        handler = self._ports.choose(own, self._clock.monotonic())
         room = handler.room_for_burst()
         if room < burst.length + burst.datagrams * OVERHEAD:
             datagrams = int(room) // (burst.chunk_size + OVERHEAD)
@@ -231,6 +241,7 @@ class Sending:
         sequence = self._link.next_sequence
         self._proofs.sending(handler, sequence, now)
         handler.send_burst(payload, burst.chunk_size, flags, channel, burst.offset)
+        self._ports.sent(handler, sequence, self._link.next_sequence - 1, now)
         self._sender.burst_sent(burst, sequence, now)
         if channel != LINK_CHANNEL and stream.channel.next_offset >= stream.channel.available:
             self._all_sent[channel] = stream
@@ -248,6 +259,7 @@ class Sending:
         self.control.trim()
         self._prober.acknowledged(acknowledgement.spans, now)
         self._proofs.acknowledged(handler, acknowledgement.spans)
+        self._ports.acknowledged(acknowledgement.spans)
         for channel, stream in list(self._all_sent.items()):
             self._finish_if_done(channel, stream)
         for stream, trim in list(self._trims.values()):
