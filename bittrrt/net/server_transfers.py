@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
 from ..errors import FileError, MalformedMessage, NotAFile, PeerMisbehaved, ReadFailed, TransferBusy
@@ -101,6 +101,7 @@ class ServerTransfers(Transfers):
         self._share = share
         self._asked = 0
         self._looking = Turns(service.in_thread)
+        self._listing = DeferredLock()  # one folder at a time: a list that waits for its client holds many names
         self._limited_by = ""
 
     def asked_untrusted(self, message: Question) -> None:
@@ -120,7 +121,7 @@ class ServerTransfers(Transfers):
         if isinstance(message, Fetch):
             self._fetch(message)
         else:
-            self._answer(message.request, self._list(message))
+            self._answer(message.request, self._list_in_turn(message))
 
     def told_untrusted(self, message: Answer) -> None:
         """See `Transfers`."""
@@ -135,7 +136,7 @@ class ServerTransfers(Transfers):
         self._asked += 1
         job = SendJob(
             request=message.request,
-            supply=Supply(items(), checksum=message.checksum),
+            supply=Supply(items(), checksum=message.checksum, once=True),
             tally=Tally(),
             unsendable=partial(self._tell_problem, message.request),
             checksum=message.checksum,
@@ -185,6 +186,13 @@ class ServerTransfers(Transfers):
         entry = await self._looking.do(look)
         kind = Kind.NOTHING if entry is None else Kind.FOLDER if entry.is_folder else Kind.FILE
         self.send(Found(message.request, kind))
+
+    async def _list_in_turn(self, message: List) -> None:
+        await self._listing.acquire()
+        try:
+            await self._list(message)
+        finally:
+            self._listing.release()
 
     async def _list(self, message: List) -> None:
         def open_list() -> Iterator[Entry | Skipped]:
