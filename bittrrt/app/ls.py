@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -25,19 +26,28 @@ _HALF_A_YEAR: Final = 182 * 86400  # seconds; `ls` shows the year of what is old
 
 
 class Listing(TransferJob):
-    """One list, which is asked for anew if the session is lost."""
+    """One list, which is asked for anew if the session is lost. It is shown as it comes, and nothing of it is kept."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, show: Callable[[Listed], None]) -> None:
+        """`show` may raise `OSError`, which ends it."""
         super().__init__(Tally(on_problem=self._problem))
         self._path = path
-        self.entries: list[Listed] = []
+        self._show = show
+        self._last = ""
 
     def begin(self, session: ClientTransfers) -> None:
         """See `TransferJob`."""
-        self.entries.clear()
-        session.list_folder(self._path, self.entries.append, self.tally.problem).addCallbacks(
-            self.succeed, _ignore_loss
-        )
+        listed = session.list_folder(self._path, self._take, self.tally.problem)
+        listed.addCallbacks(self.succeed, _ignore_loss)
+
+    def _take(self, entry: Listed) -> None:
+        if entry.name <= self._last:  # servers list in this order: it was shown already, in the session before
+            return
+        self._last = entry.name
+        try:
+            self._show(entry)
+        except OSError as error:
+            self.fail(error)
 
     def session_lost(self) -> None:
         """See `TransferJob`."""
@@ -60,14 +70,16 @@ def _ignore_loss(_: Any) -> None:
 def ls_command(ctx: click.Context, target: str, as_long: bool) -> None:
     """List what the server HOST shows."""
     remote = remote_of(target)
-    listing = Listing(remote.path.rstrip("/"))
+
+    def show(entry: Listed) -> None:
+        click.echo(_long(entry, time.time()) if as_long else _name(entry))
+
+    listing = Listing(remote.path.rstrip("/"), show)
     link = TransferLink(session_opener(ctx, remote.host), listing, lambda line: click.echo(line, err=True))
 
     async def run(reactor: Any) -> int:
         reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(link.stop()))
         await link.run()
-        for entry in sorted(listing.entries, key=lambda entry: entry.name):
-            click.echo(_long(entry, time.time()) if as_long else _name(entry))
         return 1 if listing.tally.failed else 0
 
     run_command(run)

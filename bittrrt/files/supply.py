@@ -92,12 +92,17 @@ Ready = ReadyFile | FolderToSend | Unsendable
 class Supply:
     """What one transfer has to send, over as many sessions as it takes."""
 
-    def __init__(self, items: Iterable[Item], *, checksum: bool = False) -> None:
-        """With `checksum`, every file is read for its digest before it is offered."""
+    def __init__(self, items: Iterable[Item], *, checksum: bool = False, once: bool = False) -> None:
+        """With `checksum`, every file is read for its digest before it is offered.
+
+        `once`: for one session only, and so nothing is remembered for another.
+        """
         self._items: Iterator[Item] = iter(items)
         self._checksum = checksum
         self._again: deque[Item] = deque()
-        self._folders: deque[FolderToSend] = deque(maxlen=MAX_FOLDERS)
+        self._folders: deque[FolderToSend] = deque(maxlen=0 if once else MAX_FOLDERS)
+        self.has_folders = False
+        """Whether there was a folder in it so far."""
         self._lock = threading.Lock()
         self._walked = False
 
@@ -105,11 +110,6 @@ class Supply:
     def exhausted(self) -> bool:
         """Whether all there is was prepared."""
         return self._walked and not self._again
-
-    @property
-    def has_folders(self) -> bool:
-        """Whether there was a folder in it so far."""
-        return bool(self._folders)
 
     def prepare(self, count: int) -> list[Ready]:
         """The next things, at most `count`, and nothing more after a file that is not small. May block."""
@@ -151,6 +151,7 @@ class Supply:
         if item is None:
             self._walked = True
         elif isinstance(item, FolderToSend):
+            self.has_folders = True
             self._folders.append(item)
         return item
 

@@ -26,7 +26,8 @@ from .version import PERMISSIONS
 
 NAMES_AT_ONCE: Final = 65_536  # at the top, half of that a level deeper, and so on: some 20 MB at most
 LEAST_NAMES_AT_ONCE: Final = 256
-MAX_PENDING: Final = 65_536  # folders of one transfer that wait for their times; some 20 MB
+MAX_PENDING: Final = 32 * 1024 * 1024  # bytes of folders that wait for their times; some 65,536 of them
+_PENDING_SIZE: Final = 400  # bytes that one takes, without its name
 _OWNER: Final = stat.S_IRWXU
 
 
@@ -115,12 +116,23 @@ def measure(root: Root) -> int:
     return total
 
 
+class FolderRoom:
+    """What all transfers of one session may remember of their folders; used in one thread at a time."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, size: int = MAX_PENDING) -> None:
+        self.left = size
+        """Bytes, about."""
+
+
 class Folders:
     """The folders that one transfer makes. They get their modes and times at the end: files still change both."""
 
-    def __init__(self, root: Root, max_pending: int = MAX_PENDING) -> None:
+    def __init__(self, root: Root, room: FolderRoom | None = None) -> None:
+        """Where `room` is short, the oldest are settled before the end."""
         self._root = root
-        self._max_pending = max_pending
+        self._room = room or FolderRoom()
         self._pending: dict[str, tuple[int, int]] = {}  # mode and mtime_ns by name, as they came
 
     def make_untrusted(self, name: str, mode: int, mtime_ns: int) -> None:
@@ -130,10 +142,11 @@ class Folders:
         """
         if not self._root.make_folder_untrusted(name, mode & PERMISSIONS | _OWNER):
             self._set(name, None, None)
-        self._pending.pop(name, None)
+        if self._pending.pop(name, None) is None:
+            self._room.left -= _PENDING_SIZE + len(name)
         self._pending[name] = mode & PERMISSIONS, mtime_ns
-        if len(self._pending) > self._max_pending:
-            self._settle_one(name)
+        while self._room.left < 0 and self._settle_one(name):
+            pass
 
     def settle(self) -> list[FileError]:
         """Give every folder its mode and time, the deepest first; returns what went wrong. May block."""
@@ -143,14 +156,22 @@ class Folders:
                 self._set(name, *self._pending[name])
             except FileError as error:
                 errors.append(error)
+            self._room.left += _PENDING_SIZE + len(name)
         self._pending.clear()
         return errors
 
-    def _settle_one(self, newest: str) -> None:
-        """Settle the oldest folder that the newest is not in: a walk is through with it, but files may still come."""
-        name = next(name for name in self._pending if not f"{newest}/".startswith(f"{name}/"))
+    def _settle_one(self, newest: str) -> bool:
+        """Settle the oldest folder that the newest is not in: a walk is through with it, but files may still come.
+
+        False if there is none.
+        """
+        name = next((name for name in self._pending if not f"{newest}/".startswith(f"{name}/")), None)
+        if name is None:
+            return False
         mode, mtime_ns = self._pending.pop(name)
+        self._room.left += _PENDING_SIZE + len(name)
         self._set(name, mode | _OWNER, mtime_ns)
+        return True
 
     def _set(self, name: str, mode: int | None, mtime_ns: int | None) -> None:
         with self._root.locate_folder_untrusted(name) as folder:

@@ -20,7 +20,7 @@ ACKNOWLEDGE_AFTER: Final = 0.001  # seconds; at 1 Gbit/s with ten milliseconds, 
 WINDOW: Final = 32 * 2**20  # bytes that may wait for the disk; 1 Gbit/s with 250 ms
 NEWS_OF_CREDIT: Final = 4  # a quarter of the window is told at once, not with the next data
 MAX_CHANNELS_OPEN: Final = 1024
-MAX_HOLES: Final = 65_536  # spans of one channel; a peer that sends every second byte only is not worth the memory
+MAX_HOLES: Final = 65_536  # spans of all channels; a peer that sends every second byte only is not worth the memory
 
 
 class ReceiveChannel:
@@ -62,6 +62,7 @@ class Receiver:
         self._sequences = sequences
         self._window = window
         self._consumed = 0
+        self._holes = 0  # spans of all channels
         self._told = window  # the credit that the peer was told last
         self._span_count = sequences.span_count
         self._waiting = 0  # bytes that are not acknowledged yet
@@ -86,18 +87,21 @@ class Receiver:
         channel = self.channels.pop(number)
         self._moved.pop(number, None)
         self._consumed += max(channel.received.count() - channel.consumed, 0)
+        self._holes -= channel.received.span_count
 
     def already_has(self, number: int, first: int, last: int) -> None:
         """The bytes `first` to `last` of a channel are here from an earlier session, and on disk."""
         channel = self.channels[number]
+        before = channel.received.span_count
         channel.received.add_span(first, last)
+        self._holes += channel.received.span_count - before
         channel.consumed = channel.received.count()
 
     def data_received(self, number: int, offset: int, length: int, now: float) -> list[tuple[int, int]]:
         """A run of datagrams, contiguous in the stream, has arrived. Returns its new bytes as `(first, last)` offsets.
 
         Only these are to be written. Raises `CreditExceeded`, and takes nothing, for bytes on a channel that is not
-        open, beyond its end or its credit, or when the channel has too many holes.
+        open, beyond its end or its credit, or when there are too many holes.
         """
         channel = self.channels.get(number)
         self._schedule(length, now)
@@ -118,9 +122,11 @@ class Receiver:
             return new
         if self.received + count > self.credit:
             raise CreditExceeded(f"{self.received + count} bytes in all: credit {self.credit}")
-        if received.span_count >= MAX_HOLES:
-            raise CreditExceeded(f"{received.span_count} holes on channel {number}")
+        before = received.span_count
+        if self._holes >= MAX_HOLES:
+            raise CreditExceeded(f"{self._holes} holes in all, {before} on channel {number}")
         received.add_span(offset, end - 1)
+        self._holes += received.span_count - before
         self.received += count
         if channel.size is not None and (end == channel.size or channel.done):
             self._due = now

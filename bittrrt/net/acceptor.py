@@ -22,7 +22,7 @@ from ..files.failures import Left, left_by_sender
 from ..files.goal import Goal, GoalKey, goal_key_untrusted, open_goal_untrusted
 from ..files.root import Root
 from ..files.sink import Sink, finish_together
-from ..files.tree import Folders
+from ..files.tree import FolderRoom, Folders
 from ..files.version import FileVersion
 from ..wire.spans import SpanSet
 from ..wire.transfer_messages import (
@@ -50,7 +50,7 @@ from .transfer_plane import TransferPlane
 from .turns import InThread, Turns
 
 MAX_TAKEN: Final = 2 * MAX_UNDER_WAY  # an honest offerer has at most half as many under way
-MAX_REQUESTS: Final = 64  # with folders that are not settled
+MAX_REQUESTS: Final = 64  # with folders that are not settled; a client asks for 16 things at a time
 FINISHED_AT_ONCE: Final = 256
 BEHIND: Final = 8 * 1024 * 1024  # bytes that the digest may lack before it catches up; a few milliseconds at the end
 FINISHED_ALONE: Final = 4 * 1024 * 1024  # bytes; a file from that size on does not hold up small ones
@@ -94,6 +94,8 @@ class Acceptor:
         self._opening = Turns(in_thread)
         self._taking: dict[int, Taking] = {}
         self._folders: dict[int, Folders] = {}
+        self._folder_room = FolderRoom()
+        self._folders_asked = 0  # folders to make and to settle, that are not answered
         self._finishing = False
         self._closing: set[Deferred[Any]] = set()
         self._stopped = False
@@ -126,19 +128,21 @@ class Acceptor:
 
     def _make_folder(self, message: OfferFolder) -> None:
         root, name = self._destination.folder(message)
+        self._check_folders_asked()
 
         def make() -> None:
             folders = self._folders.get(message.request)
             if folders is None:
                 if len(self._folders) >= MAX_REQUESTS:
                     raise TransferBusy("too many transfers of folders in one session; try again later")
-                folders = self._folders[message.request] = Folders(root())
+                folders = self._folders[message.request] = Folders(root(), self._folder_room)
             folders.make_untrusted(name, message.mode, message.mtime_ns)
 
         self._answer_when(self._opening.do(make), message)
 
     def _settle(self, message: Settle) -> None:
         self._destination.folder(message)
+        self._check_folders_asked()
 
         def settle() -> None:
             folders = self._folders.pop(message.request, None)
@@ -148,8 +152,15 @@ class Acceptor:
 
         self._answer_when(self._opening.do(settle), message)
 
+    def _check_folders_asked(self) -> None:
+        if self._folders_asked >= MAX_TAKEN:
+            raise TransferBusy(f"more than {MAX_TAKEN} folders at a time; try again later")
+
     def _answer_when(self, done: Deferred[None], message: OfferFolder | Settle) -> None:
+        self._folders_asked += 1
+
         def answer(outcome: Any) -> None:
+            self._folders_asked -= 1
             if isinstance(outcome, Failure):
                 self._refuse(message, self._as_error(outcome.value, "the folder"))
             else:

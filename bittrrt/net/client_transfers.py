@@ -94,6 +94,13 @@ class _WantedPlaces:
 
     def __init__(self) -> None:
         self.fetching: dict[int, _Fetching] = {}
+        self.requests = 0
+        """How many numbers were given to requests."""
+
+    def check_asked_untrusted(self, request: int) -> None:
+        """Raise `MalformedMessage` for a request that never was; one that has ended may be answered late."""
+        if not 0 < request <= self.requests:
+            raise MalformedMessage(f"an answer to request {request}, which never was")
 
     def goal(self, offer: Offer) -> Goal:
         """See `Destination`. What the offer says of overwriting is not asked: that is this end's own decision."""
@@ -116,6 +123,7 @@ class _WantedPlaces:
         return Tally() if fetching is None else fetching.tally
 
     def _wanted(self, request: int) -> Wanted:
+        self.check_asked_untrusted(request)
         fetching = self.fetching.get(request)
         if fetching is None:
             raise NameRefused("the server offers what nobody asked for; it is not taken")
@@ -150,12 +158,11 @@ class ClientTransfers(Transfers):
             violated=violated,
         )
         self._asking: dict[int, _Asking] = {}
-        self._requests = 0
 
     def next_request(self) -> int:
         """A number that no other transfer of this session has."""
-        self._requests += 1
-        return self._requests
+        self._places.requests += 1
+        return self._places.requests
 
     def fetch(self, wanted: Wanted, tally: Tally, transfer: int) -> Deferred[None]:
         """Get something; fires when all of it is answered. If the session is lost, it never does.
@@ -211,7 +218,9 @@ class ClientTransfers(Transfers):
         if isinstance(message, Limited):
             for fetching in self._places.fetching.values():
                 fetching.tally.limited_by = message.by
-        elif message.request in self._places.fetching:
+            return
+        self._places.check_asked_untrusted(message.request)
+        if message.request in self._places.fetching:
             self._fetch_told(self._places.fetching[message.request], message)
         elif message.request in self._asking:
             self._question_told(self._asking[message.request], message)

@@ -371,12 +371,14 @@ class Offerer:
             mine = [sending for sending in self._sending.values() if sending.job is job]
             files = [sending.ready.item for sending in mine if isinstance(sending.ready, ReadyFile)]
             returning.append(self._return(job, files))
+            job.limited.clear()
         for sending in self._sending.values():
             sending.over = True
             sending.streaming = False
             if not sending.reading:
                 self._close(sending)
         self._sending.clear()
+        self._jobs.clear()  # and with them the folders that are open to be walked, but for what another session needs
         if self._preparing:
             returning.append(self._prepared_late)
         return DeferredList(returning)

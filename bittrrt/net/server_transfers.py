@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
 from ..errors import FileError, MalformedMessage, NotAFile, PeerMisbehaved, ReadFailed, TransferBusy
@@ -127,6 +127,7 @@ class ServerTransfers(Transfers):
         self._asked = 0
         self._fetches: dict[int, tuple[Fetch, SendJob]] = {}  # by request
         self._looking = Turns(service.in_thread)
+        self._listing = DeferredLock()  # one folder at a time: a list that waits for its client holds many names
         self._limited_by = ""
 
     def under_way(self) -> list[tuple[Direction, int, FileProgress]]:
@@ -157,7 +158,7 @@ class ServerTransfers(Transfers):
         if isinstance(message, Fetch):
             self._fetch(message)
         else:
-            self._answer(message.request, self._list(message))
+            self._answer(message.request, self._list_in_turn(message))
 
     def told_untrusted(self, message: Answer) -> None:
         """See `Transfers`."""
@@ -181,7 +182,7 @@ class ServerTransfers(Transfers):
         self.plane.choose_sending(message.congestion, message.mtu)
         job = SendJob(
             request=message.request,
-            supply=Supply(items(), checksum=message.checksum),
+            supply=Supply(items(), checksum=message.checksum, once=True),
             tally=tally,
             unsendable=unsendable,
             checksum=message.checksum,
@@ -247,6 +248,13 @@ class ServerTransfers(Transfers):
         entry = await self._looking.do(look)
         kind = Kind.NOTHING if entry is None else Kind.FOLDER if entry.is_folder else Kind.FILE
         self.send(Found(message.request, kind))
+
+    async def _list_in_turn(self, message: List) -> None:
+        await self._listing.acquire()
+        try:
+            await self._list(message)
+        finally:
+            self._listing.release()
 
     async def _list(self, message: List) -> None:
         def open_list() -> Iterator[Entry | Skipped]:

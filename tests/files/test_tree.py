@@ -9,7 +9,7 @@ from bittrrt.errors import FileMissing, NameRefused, NotAFile
 from bittrrt.files import tree as tree_module
 from bittrrt.files.partial import partial_names
 from bittrrt.files.root import Root
-from bittrrt.files.tree import Entry, Folders, Skipped, measure, walk
+from bittrrt.files.tree import Entry, FolderRoom, Folders, Skipped, measure, walk
 
 from .breaking_disk import DiskTestCase
 
@@ -157,11 +157,16 @@ class FoldersTests(TreeTestCase):
         )
 
     def test_the_number_of_folders_that_wait_has_a_bound(self) -> None:
-        folders = Folders(self.root, max_pending=3)
+        room = FolderRoom(1300)  # three of them
+        folders = Folders(self.root, room)
         for name in ("a", "a/b", "a/b/c", "d", "d/e"):
             folders.make_untrusted(name, 0o755, TIME)
         for name in ("a", "a/b"):
             self.assertEqual(self.state(name), (0o755, TIME))
-        self.assertEqual(folders.settle(), [])
+        other = Folders(self.root, room)
+        other.make_untrusted("f", 0o755, TIME)
+        self.assertLess(room.left, 300)
+        self.assertEqual(other.settle() + folders.settle(), [])
+        self.assertEqual(room.left, 1300)
         for name in ("a", "a/b", "a/b/c", "d", "d/e"):
             self.assertEqual(self.state(name), (0o755, TIME))
