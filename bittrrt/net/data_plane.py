@@ -24,7 +24,7 @@ from ..link.link import Link
 from ..link.pacer import TICK
 from ..link.receiver import WINDOW
 from ..link.sender import BURSTS_A_TURN
-from ..link.transfer_statistics import TransferStatistics
+from ..link.transfer_statistics import ReceivedTotals, SentTotals, TransferStatistics
 from ..wire.acknowledgement import parse_acknowledgement_untrusted
 from ..wire.datagram import BINARY, DATA, FLOW_CONTROL, LINK_CHANNEL, UNLOSSY, PortType, Run
 from ..wire.spans import SpanSet
@@ -210,6 +210,16 @@ class DataPlane:
         if channel in self._sending.streams:
             return self._sending.statistics(channel)
         return self._receiving.statistics(channel, self._sending.statistics(LINK_CHANNEL), self._clock.monotonic())
+
+    @property
+    def sent_totals(self) -> SentTotals:
+        """What was sent in all, of streams that are closed too; also when the plane is closed."""
+        return self._sending.totals
+
+    @property
+    def received_totals(self) -> ReceivedTotals:
+        """The same of what was received."""
+        return self._receiving.totals
 
     @property
     def unexpected(self) -> int:
