@@ -75,6 +75,11 @@ class PathStatistics:
         """Seconds after which an answer that has not come counts as lost."""
         return max(MIN_PATIENCE, 3 * self.round_trip.probe_timeout()) if self.answered else 3.0
 
+    @property
+    def loss(self) -> float:
+        """The share that was lost of the last 100 heartbeats."""
+        return self._window.bit_count() / self._window_size if self._window else 0.0
+
     def silent(self, now: float) -> float | None:
         """Seconds since anything authentic was heard; None if nothing ever was."""
         return None if self.last_heard is None else now - self.last_heard
@@ -89,7 +94,7 @@ class PathStatistics:
             jitter=self.jitter,
             answered=self.answered,
             lost=self.lost,
-            loss=self._window.bit_count() / self._window_size if self._window_size else 0.0,
+            loss=self.loss,
             offset=self.offset.estimate(now),
             silent=self.silent(now),
         )

@@ -25,7 +25,7 @@ from .pacer import Pacer
 from .path_mtu import PathMtu
 from .round_trip import RoundTrip
 from .send_channel import SendChannel
-from .transfer_statistics import LimitedBy, Limits, TransferStatistics
+from .transfer_statistics import LimitedBy, Limits, SentTotals, TransferStatistics
 
 MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernels that have UDP_SEGMENT
 MAX_BURST: Final = 65_487  # bytes in one write
@@ -71,6 +71,10 @@ class Sender:
         """Bytes of all channels sent for the first time; never over `credit`."""
         self.acknowledgements_refused = 0
         """Acknowledgements of what was never sent."""
+        self.retransmitted = 0
+        """Bytes of all channels sent again."""
+        self.lost_datagrams = 0
+        """Datagrams that were taken for lost."""
         self.false_losses = 0
         """Datagrams that were taken for lost and arrived after all."""
         self._in_flight = InFlight()
@@ -206,7 +210,9 @@ class Sender:
         channel = self.channels[burst.channel]
         if burst.length:
             channel.range_sent(burst.offset, burst.length, burst.retransmission)
-            if not burst.retransmission:
+            if burst.retransmission:
+                self.retransmitted += burst.length
+            else:
                 self.fresh_sent += burst.length
         sent = SentBurst(
             channel,
@@ -325,6 +331,7 @@ class Sender:
 
     def _lost(self, found: Found) -> int:
         burst, bits, _ = found
+        self.lost_datagrams += bits.bit_count()
         channel = burst.channel
         if channel is not None and channel.number in self.channels:
             channel.lost_datagrams += bits.bit_count()
@@ -404,6 +411,11 @@ class Sender:
         return max(soonest, self._pacer.time_of(max(min(self._pacer.quantum, room), 1)))
 
     # --- for people --------------------------------------------------------------------------------------------------
+
+    @property
+    def totals(self) -> SentTotals:
+        """Everything, of channels that are closed too."""
+        return SentTotals(self.fresh_sent, self.retransmitted, self.lost_datagrams, self.false_losses)
 
     def statistics(self, number: int, now: float) -> TransferStatistics:
         """What the channel `number` does right now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 LimitedBy = Literal["path", "window", "peer's disk", "own disk", "CPU", "limit"]
 
@@ -38,6 +38,30 @@ class TransferStatistics:
     """Bytes of UDP payload in a datagram."""
     limited_by: LimitedBy
     """What held sending back for most of the last while."""
+
+
+class SentTotals(NamedTuple):
+    """What one end of a session has sent in all, on every channel, control messages too: numbers that only grow."""
+
+    fresh: int
+    """Bytes sent for the first time."""
+    retransmitted: int
+    """Bytes sent again."""
+    lost_datagrams: int
+    """Datagrams that were taken for lost."""
+    false_losses: int
+    """Of these, the ones that had arrived after all."""
+
+
+class ReceivedTotals(NamedTuple):
+    """What it has received in all; the same."""
+
+    new: int
+    """Bytes that arrived, each counted once."""
+    duplicate: int
+    """Bytes that had arrived before."""
+    messages_late: int
+    """Messages that came after a newer one of their channel, and were dropped."""
 
 
 class RateMeter:

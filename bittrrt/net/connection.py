@@ -164,6 +164,11 @@ class CommConnection(DataPlaneOwner):
         return max((h.path.last_heard for h in self.handlers if h.path.last_heard is not None), default=self._opened_at)
 
     @property
+    def sockets(self) -> list[LinkPort]:
+        """The ports that listen, in the order of `handlers`; a connection that takes over counts on with them."""
+        return self._sockets
+
+    @property
     def handlers_by_type(self) -> dict[PortType, PortHandler]:
         return {handler.port_type: handler for handler in self.handlers}
 

@@ -25,7 +25,7 @@ from ..link.link import Link
 from ..link.pacer import TICK, Pacer
 from ..link.receiver import WINDOW
 from ..link.sender import BURSTS_A_TURN
-from ..link.transfer_statistics import TransferStatistics
+from ..link.transfer_statistics import ReceivedTotals, SentTotals, TransferStatistics
 from ..wire.acknowledgement import parse_acknowledgement_untrusted
 from ..wire.datagram import BINARY, DATA, FLOW_CONTROL, LINK_CHANNEL, UNLOSSY, PortType, Run
 from ..wire.spans import SpanSet
@@ -251,6 +251,16 @@ class DataPlane:
         known = self._in.path.round_trip
         by_data = self._sending.round_trip.smoothed
         return by_data if known.latest is None else max(by_data, known.smoothed)
+
+    @property
+    def sent_totals(self) -> SentTotals:
+        """What was sent in all, of streams that are closed too; also when the plane is closed."""
+        return self._sending.totals
+
+    @property
+    def received_totals(self) -> ReceivedTotals:
+        """The same of what was received."""
+        return self._receiving.totals
 
     @property
     def unexpected(self) -> int:

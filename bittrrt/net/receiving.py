@@ -13,7 +13,7 @@ from typing import Final
 from ..errors import CreditExceeded, Rejected
 from ..link.link import Link
 from ..link.receiver import Receiver
-from ..link.transfer_statistics import TransferStatistics
+from ..link.transfer_statistics import ReceivedTotals, TransferStatistics
 from ..wire.acknowledgement import pack_acknowledgement
 from ..wire.datagram import ACKNOWLEDGEMENT_FLAGS, LINK_CHANNEL, Run
 from ..wire.spans import SpanSet
@@ -177,6 +177,11 @@ class Receiving:
         acknowledgement = self._receiver.acknowledgement(now)
         if acknowledgement is not None:
             self._acknowledge_by.send(pack_acknowledgement(acknowledgement), ACKNOWLEDGEMENT_FLAGS)
+
+    @property
+    def totals(self) -> ReceivedTotals:
+        """What was received in all."""
+        return ReceivedTotals(self._receiver.received, self._receiver.duplicates, self.messages_late)
 
     def statistics(self, channel: int, path: TransferStatistics, now: float) -> TransferStatistics:
         """What a stream does right now, on a path that `path` tells of. Raises `KeyError` if it is not open."""

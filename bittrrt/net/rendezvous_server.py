@@ -51,6 +51,7 @@ class RendezvousServer(NetstringReceiver):
         self._fingerprint = ""
         self._deadline: Any = None
         self._left = False
+        self._answered = False
 
     def connectionMade(self) -> None:
         """TCP is up, TLS is not."""
@@ -70,10 +71,11 @@ class RendezvousServer(NetstringReceiver):
         try:
             answer = self._answer(parse_client_message_untrusted(string))
         except MalformedMessage:
-            answer = Refused(RefusalReason.MALFORMED)
+            answer = self._rendezvous.refuse(RefusalReason.MALFORMED)
         except Exception:
             self.log.failure("a client's message could not be answered")
-            answer = Refused(RefusalReason.BUSY)
+            answer = self._rendezvous.refuse(RefusalReason.BUSY)
+        self._answered = True
         self._fingerprint = ""  # one message is all
         if not isinstance(answer, Refused):
             self._leave()
@@ -91,6 +93,8 @@ class RendezvousServer(NetstringReceiver):
         """Over."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
+        if not self._answered:
+            self._rendezvous.unfinished += 1
         self._leave()
 
     def _leave(self) -> None:
@@ -118,6 +122,10 @@ class RendezvousFactory(ServerFactory):
         self.reactor = reactor
         self.turned_away = 0
         """Connections closed at once, since too many were open."""
+        self.unfinished = 0
+        """Connections that ended before they had asked anything: no TLS as ours, no message, not in time."""
+        self.refusals: Counter[RefusalReason] = Counter()
+        """Messages refused here; `Server.refusals` has those that it refused."""
         self._open: Counter[str] = Counter()
         inner = _HostFactory(self)
         self._tls_factory = TLSMemoryBIOFactory(creator, isClient=False, wrappedFactory=inner, clock=reactor)
@@ -131,6 +139,11 @@ class RendezvousFactory(ServerFactory):
             return None
         self._open[host] += 1
         return self._tls_factory.buildProtocol(addr)
+
+    def refuse(self, reason: RefusalReason) -> Refused:
+        """The answer to a message that the server is not even asked about."""
+        self.refusals[reason] += 1
+        return Refused(reason)
 
     def left(self, host: str) -> None:
         """A connection from `host` is over."""

@@ -23,7 +23,7 @@ from ..link.pacer import Pacer
 from ..link.path_mtu import PathMtu
 from ..link.round_trip import RoundTrip
 from ..link.sender import BURSTS_A_TURN, Burst, Sender
-from ..link.transfer_statistics import TransferStatistics
+from ..link.transfer_statistics import SentTotals, TransferStatistics
 from ..wire.acknowledgement import Acknowledgement
 from ..wire.datagram import LINK_CHANNEL, MESSAGE_FLAGS, OVERHEAD, STREAM_FLAGS, URGENT
 from ..wire.spans import SpanSet
@@ -276,6 +276,11 @@ class Sending:
     def round_trip(self) -> RoundTrip:
         """The path's, as data sees it."""
         return self._sender.round_trip
+
+    @property
+    def totals(self) -> SentTotals:
+        """What was sent in all."""
+        return self._sender.totals
 
     def statistics(self, channel: int) -> TransferStatistics:
         """What a channel does right now; channel 0 for the path alone."""

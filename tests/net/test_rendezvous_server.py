@@ -151,6 +151,7 @@ class ServerSideTests(RendezvousTestCase):
             self.network.run_for(6)
             self.assertIsNotNone(client.lost)
             self.assert_nothing_open()
+        self.assertEqual((self.factory.unfinished, self.factory.refusals.total()), (3, 0))
 
     def test_who_says_nothing_is_turned_away_after_five_seconds(self) -> None:
         for tls in (True, False):
@@ -181,6 +182,8 @@ class ServerSideTests(RendezvousTestCase):
             self.assertEqual(client.heard, self.netstring(encode_message(Refused(RefusalReason.MALFORMED))))
             self.assertIsNotNone(client.lost)
             self.assert_nothing_open()
+        self.assertEqual(self.factory.refusals, {RefusalReason.MALFORMED: len(texts)})
+        self.assertEqual(self.factory.unfinished, 0)
 
     def test_what_is_no_netstring_or_too_long_ends_the_connection(self) -> None:
         for says in (b"%d:" % (MAX_MESSAGE + 1) + b"x" * 100, b"hello", b"-1:,", b"01:x,", b"1:xy", b"9" * 100):
@@ -196,6 +199,7 @@ class ServerSideTests(RendezvousTestCase):
         client = self.connect(self.netstring(encode_message(OPEN)))
         self.network.run_for(1)
         self.assertEqual(client.heard, self.netstring(encode_message(Refused(RefusalReason.BUSY))))
+        self.assertEqual(self.factory.refusals, {RefusalReason.BUSY: 1})
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_no_more_than_four_connections_from_one_address_and_their_places_are_given_back(self) -> None:
