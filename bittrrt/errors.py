@@ -80,6 +80,14 @@ class SettingsError(LinkError):
     """A setting, an option or a line of a file in the home directory that cannot be used."""
 
 
+class HistoryUnusable(LinkError):
+    """The file with the history of this end's links cannot be read or written."""
+
+
+class HistoryDamaged(HistoryUnusable):
+    """What is in that file is no history, or is broken."""
+
+
 class PortsExhausted(LinkError):
     """The server has no three UDP ports left in its ranges."""
 

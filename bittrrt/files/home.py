@@ -5,6 +5,7 @@
         known_servers               servers that it has joined
         authorized_clients          clients that it lets in
         invites                     links that it gave out
+        history.db                  what its links were like: SQLite's, see `history.py`, with -wal and -shm beside it
         .lock                       held by whoever changes one of these
         .NAME.new                   what will be NAME; left behind by a cut power only, and replaced by the next change
 
@@ -170,6 +171,16 @@ class Home:
     def write_lines(self, name: str, lines: Iterable[str]) -> None:
         """Put these lines in the file's place, as `write` does."""
         self.write(name, "".join([f"{line}\n" for line in lines]))
+
+    def make_private(self, name: str) -> Path:
+        """The path of a file that is not written as a whole; it is made, empty and 0600, if it is not there.
+
+        Raises `SettingsError` if it cannot be made.
+        """
+        path = self.path / name
+        with self.locked(), _plain_errors("make", path), suppress(FileExistsError):
+            os.close(self._create(path))
+        return path
 
     def give_to(self, uid: int, gid: int) -> None:
         """Make a user the owner of the directory and of the files right in it: for a server that was started as root.
