@@ -23,6 +23,7 @@ from ..net.link_keeper import SessionOpener
 from ..settings import Settings, default_home
 from ..wire.endpoint import show_host_port
 from ..wire.invite import parse_invite_link
+from .check import check_command
 from .client_tap import known_identity
 from .invitation import known_endpoint, make_invitation
 from .join import join
@@ -78,6 +79,7 @@ def main(ctx: click.Context, home: Path | None) -> None:
     ctx.obj = Settings(home=(home or default_home()).expanduser())
 
 
+main.add_command(check_command)
 main.add_command(put_command)
 main.add_command(get_command)
 main.add_command(ls_command)
