@@ -20,7 +20,14 @@ from ..wire.endpoint import show_host_port
 from .duration import Duration
 from .invitation import known_endpoint, make_invitation
 
-_ELSEWHERE: Final = {"get": "put_get", "join": "join", "ls": "ls", "ping": "ping", "put": "put_get"}
+_ELSEWHERE: Final = {
+    "check": "check",
+    "get": "put_get",
+    "join": "join",
+    "ls": "ls",
+    "ping": "ping",
+    "put": "put_get",
+}
 """Commands that have their module; only that of the one that runs is imported, as each takes its time to."""
 
 

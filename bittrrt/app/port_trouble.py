@@ -20,7 +20,7 @@ def port_troubles(connection: ClientConnection) -> list[str]:
         return [
             f"nothing comes back on UDP ports {first}-{last}: let them in at the server's firewall, and out of here"
         ]
-    return [_line(port_type, report) for port_type, report in silent.items()]
+    return [dead_port_line(port_type, report) for port_type, report in silent.items()]
 
 
 def is_silent(report: PortReport, connection: ClientConnection) -> bool:
@@ -31,7 +31,8 @@ def is_silent(report: PortReport, connection: ClientConnection) -> bool:
     return report.path.silent > limit
 
 
-def _line(port_type: PortType, report: PortReport) -> str:
+def dead_port_line(port_type: PortType, report: PortReport) -> str:
+    """Which way a port on which nothing comes back is dead, as far as that shows, and what to do."""
     where = f"{port_type.value} (UDP port {report.number}) is dead"
     if report.direction.to_peer > 0.5:
         return (

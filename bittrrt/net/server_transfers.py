@@ -210,7 +210,7 @@ class ServerTransfers(Transfers):
             self._fetched(request)
 
     def _fetched(self, request: int) -> None:
-        del self._fetches[request]
+        self._fetches.pop(request, None)
         self._asked -= 1
         self.send(End(request))
 
@@ -304,6 +304,7 @@ class ServerTransfers(Transfers):
     def stop(self) -> Deferred[None]:
         """See `Transfers`: the client's folder is closed too."""
         closed = super().stop()
+        self._fetches.clear()  # and what their supplies hold open
         return closed.addCallback(lambda _: self.in_thread(self._share.close))
 
 

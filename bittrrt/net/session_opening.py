@@ -90,7 +90,7 @@ async def open_session(
     waiting = opener.reactor.callLater(HELLO_WAIT, give_up)
     try:
         return await session.opened
-    except BaseException:  # cancelled, too
+    except Exception:  # cancelled, too; not when this is only forgotten: then nothing is to be resumed
         connection.close()
         raise
     finally:

@@ -53,8 +53,10 @@ class TransferLink:
         keeping.addErrback(self._failed)
         try:
             await self._job.finished
-        finally:
+        except Exception:  # no `finally`: when this is only forgotten, nothing is to be resumed
             await self.stop()
+            raise
+        await self.stop()
 
     async def stop(self) -> None:
         """Keep what has arrived, and say goodbye."""
