@@ -26,6 +26,7 @@ from .client_tap import known_identity
 from .duration import Duration
 from .invitation import known_endpoint, make_invitation
 from .join import join
+from .link_recorder import LinkRecorder
 from .ls import ls_command
 from .ping import Ping
 from .put_get import get_command, put_command
@@ -94,8 +95,11 @@ def join_command(ctx: click.Context, link: str) -> None:
     "--interval", "-i", type=click.IntRange(10, 3_600_000), help="Milliseconds.  [default: as the server says]"
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a heartbeat, and one at the end.")
+@click.option("--no-history", is_flag=True, help="Do not record it for bittrrt history.")
 @click.pass_context
-def ping_command(ctx: click.Context, host: str, count: int | None, interval: int | None, as_json: bool) -> None:
+def ping_command(
+    ctx: click.Context, host: str, count: int | None, interval: int | None, as_json: bool, no_history: bool
+) -> None:
     """Show the three ports of the link with HOST, live.
 
     Times are milliseconds. 'there' and 'back' are what was lost on the way to the server and from it. 'clock' is how
@@ -108,7 +112,8 @@ def ping_command(ctx: click.Context, host: str, count: int | None, interval: int
     home = _home(ctx)
     server = KnownServers(home).resolve(host)
     opener = SessionOpener(reactor, ctx.obj, known_identity(home), server, heartbeat=interval)
-    run_command(Ping(opener, count, json=as_json).run)
+    history = None if no_history else LinkRecorder(home, server, reactor, lambda text: click.echo(text, err=True))
+    run_command(Ping(opener, count, json=as_json, history=history).run)
 
 
 @main.command("status")

@@ -19,6 +19,7 @@ from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
 from ..net.link_keeper import LinkKeeper, SessionOpener
 from ..wire.datagram import PortType
+from .link_recorder import LinkRecorder
 from .port_trouble import port_troubles
 
 
@@ -36,13 +37,22 @@ class PortTally:
 class Ping:
     """Watches a link and shows it. One of three ways: live, a line a heartbeat, or JSON."""
 
-    def __init__(self, opener: SessionOpener, count: int | None, *, json: bool, out: TextIO = sys.stdout) -> None:
+    def __init__(
+        self,
+        opener: SessionOpener,
+        count: int | None,
+        *,
+        json: bool,
+        out: TextIO = sys.stdout,
+        history: LinkRecorder | None = None,
+    ) -> None:
         self._out = out
         self._console = Console(file=out, highlight=False)
         self._json = json
         self._count = count
         self._host = opener.server.host
-        self._keeper = LinkKeeper(opener, self)
+        self._history = history
+        self._keeper = LinkKeeper(opener, self if history is None else history.observing(self))
         self._finished: Deferred[None] = Deferred()
         self._live: Live | None = None
         self._writable = True
@@ -61,6 +71,8 @@ class Ping:
         output.
         """
         reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
+        if self._history is not None:
+            self._history.start()
         keeping = Deferred.fromCoroutine(self._keeper.run(first_try_counts=True))
         keeping.addCallbacks(lambda _: self._finish(), self._fail)
         try:
@@ -68,6 +80,8 @@ class Ping:
         finally:
             self._show_end()
             await self._keeper.stop()
+            if self._history is not None:
+                self._history.stop()
         return 0 if all(tally.complete for tally in self.tallies.values()) else 1
 
     def _interrupted(self) -> Deferred[None] | None:

@@ -24,6 +24,7 @@ from ..net.takers import Takers
 from ..net.tls import ConnectionCreator
 from ..net.turns import in_thread_of
 from ..settings import Settings
+from .history_recorder import ServerRecorder
 from .systemd import notify
 from .watch import Watch
 
@@ -39,6 +40,9 @@ class ServerService(Service):
         self.settings = settings
         self.server = Server(settings, identity.fingerprint, AuthorizedClients(home), Invites(home), reactor=reactor)
         self.watch = Watch(self.server)
+        self._history = (
+            ServerRecorder(self.server, self.watch, home, reactor, self._warn) if settings.history_days else None
+        )
         self._files = FileService(Shares(settings.root), Takers(), in_thread_of(reactor), reactor, self.server.clock)
         self.server.accept_data = self._accept_data
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
@@ -62,6 +66,8 @@ class ServerService(Service):
         for problem in self.server.authorized.problems():
             self.log.warn("{problem}", problem=problem)
         self._start_sweeping()
+        if self._history is not None:
+            self._history.start()
         self._reactor.callWhenRunning(self._ready)
 
     def _ready(self) -> None:
@@ -88,6 +94,10 @@ class ServerService(Service):
         share = self._files.shares.of(known.options if known is not None else {})
         return serve_files(client, self._files, share)
 
+    def _warn(self, text: str) -> None:
+        """Log a line, from any thread."""
+        self._reactor.callFromThread(self.log.warn, "{text}", text=text)
+
     def _start_sweeping(self) -> None:
         def start_again(failure: Any) -> None:
             self.log.failure("a sweep failed", failure)
@@ -109,6 +119,8 @@ class ServerService(Service):
             yield maybeDeferred(port.stopListening)
         closing: Deferred[Any] = self.server.close()
         yield closing
+        if self._history is not None:
+            self._history.stop()
 
 
 def cannot_listen(settings: Settings, error: OSError) -> str:
