@@ -24,6 +24,7 @@ from ..wire.endpoint import show_host_port
 from ..wire.invite import parse_invite_link
 from .client_tap import known_identity
 from .duration import Duration
+from .history import history_command
 from .invitation import known_endpoint, make_invitation
 from .join import join
 from .link_recorder import LinkRecorder
@@ -67,6 +68,7 @@ def main(ctx: click.Context, home: Path | None) -> None:
 main.add_command(put_command)
 main.add_command(get_command)
 main.add_command(ls_command)
+main.add_command(history_command)
 
 
 def _home(ctx: click.Context) -> Home:
