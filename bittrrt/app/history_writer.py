@@ -7,6 +7,7 @@ put ---> queue, bounded ---> thread: rows are made, written, and old ones forgot
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -15,12 +16,15 @@ from ..errors import HistoryDamaged, LinkError
 from ..files.history import Batch, History, current_inode, set_aside
 from ..files.home import Home
 
-MAX_WAITING: Final = 40_000  # rows: more than two minutes of 5,000 sessions, and about 40 MB if no disk takes them
+MAX_WAITING: Final = 20_000  # rows: more than a minute of 5,000 sessions, and at most 60 MB if no disk takes them
 FORGET_EVERY: Final = 3600.0  # seconds
+PAUSE: Final = 0.001  # seconds, after less than one of work: 5,000 sessions take a second of a minute
 LAST_WRITE: Final = 5.0  # seconds that the end of a program waits for its last rows
 
-MakeBatch = Callable[[], Batch]
-"""Makes the rows, in the writer's thread: percentiles take a while."""
+MakeBatch = Callable[[Callable[[], object]], Batch]
+"""Makes the rows, in the writer's thread: percentiles take a while. Now and then it calls what it is given, which
+sleeps a moment: the reactor's thread waits for the interpreter by then, and heartbeats count.
+"""
 
 
 class HistoryWriter:
@@ -34,6 +38,7 @@ class HistoryWriter:
         *,
         days: int | None = None,
         open_history: Callable[[Home], History] = History.open,
+        pause: Callable[[], object] = lambda: time.sleep(PAUSE),
     ) -> None:
         """`wall`: seconds since 1970. `say` is told, in the writer's thread, when history is not kept and when it is
         again. `days` to keep; None for as long as was said last.
@@ -43,6 +48,7 @@ class HistoryWriter:
         self._say = say
         self._days = days
         self._open_history = open_history
+        self._pause = pause
         self._history: History | None = None
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, MakeBatch]] = deque()
@@ -90,7 +96,7 @@ class HistoryWriter:
                 if not self._waiting:
                     break
                 rows, make_batch = self._waiting.popleft()
-            if self._attempt(lambda make=make_batch: self._opened().write(make())):  # type: ignore[misc]
+            if self._attempt(lambda make=make_batch: self._opened().write(make(self._pause))):  # type: ignore[misc]
                 self._worked()
             else:
                 with self._changed:

@@ -17,13 +17,17 @@ class FakeWriter:
         self.batches: list[Batch] = []
         self.counted: list[int] = []
         self.calls: list[str] = []
+        self.pauses = 0
 
     def start(self) -> None:
         self.calls.append("start")
 
     def put(self, rows: int, make_batch: MakeBatch) -> None:
         self.counted.append(rows)
-        self.batches.append(make_batch())
+        self.batches.append(make_batch(self.paused))
+
+    def paused(self) -> None:
+        self.pauses += 1
 
     def close(self) -> None:
         self.calls.append("close")

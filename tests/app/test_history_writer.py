@@ -50,7 +50,7 @@ class WriterTestCase(SynchronousTestCase):
 
     def put(self, *rows: MinuteRow) -> None:
         """Have these rows written, and wait until that was tried."""
-        self.writer.put(len(rows), lambda: batch(*rows))
+        self.writer.put(len(rows), lambda _: batch(*rows))
         self.assertTrue(self.writer.tried.acquire(timeout=DEADLINE))
 
     def rows(self) -> list[MinuteRow]:
@@ -62,7 +62,7 @@ class WritingTests(WriterTestCase):
     def test_what_waits_is_written_before_the_end(self) -> None:
         self.start()
         for number in range(50):
-            self.writer.put(3, lambda at=NOW + 60 * number: batch(*minutes(1, at)))  # type: ignore[misc]
+            self.writer.put(3, lambda _, at=NOW + 60 * number: batch(*minutes(1, at)))  # type: ignore[misc]
         self.writer.close()
         self.assertEqual(len(self.rows()), 150)
         self.assertEqual((self.said, self.writer.dropped), ([], 0))
@@ -70,7 +70,7 @@ class WritingTests(WriterTestCase):
     def test_rows_are_made_in_the_writers_thread(self) -> None:
         made_in: list[str] = []
 
-        def make() -> Batch:
+        def make(pause: object) -> Batch:
             made_in.append(threading.current_thread().name)
             return batch(minute())
 
@@ -82,7 +82,7 @@ class WritingTests(WriterTestCase):
     def test_a_disk_that_takes_too_long_holds_nobody_and_costs_rows(self) -> None:
         stuck, go_on = threading.Event(), threading.Event()
 
-        def slow() -> Batch:
+        def slow(_: object) -> Batch:
             stuck.set()
             go_on.wait(DEADLINE)
             return batch(minute())
@@ -93,7 +93,7 @@ class WritingTests(WriterTestCase):
         self.assertTrue(stuck.wait(DEADLINE))
         with mock.patch.object(history_writer, "MAX_WAITING", 10):
             for number in range(20):
-                self.writer.put(3, lambda at=NOW + 60 * number: batch(*minutes(1, at)))  # type: ignore[misc]
+                self.writer.put(3, lambda _, at=NOW + 60 * number: batch(*minutes(1, at)))  # type: ignore[misc]
         self.assertEqual(self.writer.dropped, 51)
         go_on.set()
         self.writer.close()
@@ -213,7 +213,7 @@ class TroubleTests(WriterTestCase):
 
     def test_an_error_that_nobody_thought_of_does_not_end_the_thread(self) -> None:
         self.start()
-        self.writer.put(1, lambda: batch(*[minute(1 // 0)]))
+        self.writer.put(1, lambda _: batch(*[minute(1 // 0)]))
         self.assertTrue(self.writer.tried.acquire(timeout=DEADLINE))
         self.put(minute())
         self.assertEqual(self.rows(), [minute()])
