@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Sessions that one client's key may hold at the same time."""
     port_quarantine: Annotated[int, msgspec.Meta(ge=0)] = 120_000
     """Milliseconds that a released port rests before it is used again."""
+    history_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 30
+    """Days that the history of the links is kept; 0: none is."""
 
     @property
     def heartbeat_seconds(self) -> float:

@@ -33,7 +33,7 @@ class ReadmeTests(SynchronousTestCase):
         rows = dict(re.findall(r"(?m)^``--([a-z-]+)`` +(\S+(?: \S+)*)  ", self.text))
         self.assertEqual(set(rows), {name for name, *_ in tap.Options.optParameters} - {"config"})
         settings = Settings()
-        for name in ("port", "port_ranges", "heartbeat", "max_sessions_per_key", "port_quarantine"):
+        for name in ("port", "port_ranges", "heartbeat", "max_sessions_per_key", "port_quarantine", "history_days"):
             self.assertEqual(rows[name.replace("_", "-")], str(getattr(settings, name)))
 
     def test_every_command_is_there(self) -> None:

@@ -23,6 +23,7 @@ from .invitation import known_endpoint, make_invitation
 _ELSEWHERE: Final = {
     "check": "check",
     "get": "put_get",
+    "history": "history",
     "join": "join",
     "ls": "ls",
     "ping": "ping",

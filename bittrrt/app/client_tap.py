@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,6 +16,7 @@ from ..files.known_servers import KnownServer, KnownServers
 from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.link_keeper import LinkKeeper, SessionOpener
 from ..settings import Settings, read_config_file, settings_from_options
+from .link_recorder import LinkRecorder
 from .opening import known_identity
 from .systemd import notify
 
@@ -31,6 +32,7 @@ class Options(usage.Options):
         ["config", "c", None, "A TOML file with any of these options, e.g. heartbeat = 1000."],
         ["home", None, None, "Directory of keys and servers. [default: $BITTRRT_HOME or ~/.bittrrt]"],
         ["heartbeat", None, None, "Milliseconds from one heartbeat to the next. [default: as the server says]"],
+        ["history-days", None, None, "Days that the link's history is kept; 0 for none. [default: 30]"],
     ]
 
     settings: Settings
@@ -44,7 +46,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Check everything before anything is done. Ends the program with one line if it does not fit."""
         try:
-            named = {"home": self["home"], "heartbeat": self["heartbeat"]}
+            named = {"home": self["home"], "heartbeat": self["heartbeat"], "history_days": self["history-days"]}
             self.settings = settings_from_options(named, self["config"])
             in_file = read_config_file(self["config"]) if self["config"] else {}
         except LinkError as error:
@@ -64,7 +66,15 @@ def makeService(options: Options) -> IService:
         opener = SessionOpener(reactor, settings, known_identity(home), server, heartbeat=options.heartbeat)
     except LinkError as error:
         raise SystemExit(f"bittrrt-client: {error}") from None
-    return ClientService(opener)
+    days = settings.history_days
+    return ClientService(opener, LinkRecorder(home, server, reactor, _warn, days=days) if days else None)
+
+
+def _warn(text: str) -> None:
+    """Log a line, from any thread."""
+    from twisted.internet import reactor  # noqa: PLC0415  twistd has chosen which by now
+
+    cast("Any", reactor).callFromThread(ClientService.log.warn, "{text}", text=text)
 
 
 class ClientService(Service):
@@ -72,9 +82,11 @@ class ClientService(Service):
 
     log = Logger()
 
-    def __init__(self, opener: SessionOpener) -> None:
+    def __init__(self, opener: SessionOpener, history: LinkRecorder | None = None) -> None:
         self._opener = opener
-        self._keeper = LinkKeeper(opener, self)
+        self._history = history
+        self._observer = self if history is None else history.observing(self)
+        self._keeper = LinkKeeper(opener, self._observer)
         self._pause: Deferred[None] | None = None
 
     @property
@@ -85,6 +97,8 @@ class ClientService(Service):
     def startService(self) -> None:
         """Open the link."""
         super().startService()  # type: ignore[no-untyped-call]
+        if self._history is not None:
+            self._history.start()
         Deferred.fromCoroutine(self._keep()).addErrback(lambda f: self.log.failure("the link's keeper failed", f))
         self._opener.reactor.callWhenRunning(notify, "READY=1")  # only then does a signal end it in order
 
@@ -94,6 +108,8 @@ class ClientService(Service):
         if self._pause is not None:
             self._pause.cancel()
         await self._keeper.stop()
+        if self._history is not None:
+            self._history.stop()
 
     async def _keep(self) -> None:
         while self.running:
@@ -106,7 +122,7 @@ class ClientService(Service):
                     await self._pause
                 except CancelledError:
                     return
-                self._keeper = LinkKeeper(self._opener, self)
+                self._keeper = LinkKeeper(self._opener, self._observer)
 
     def link_up(self, connection: ClientConnection) -> None:
         """See `KeeperObserver`."""

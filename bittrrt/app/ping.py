@@ -16,10 +16,12 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..errors import LinkError
+from ..files.home import Home
 from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
 from ..net.link_keeper import LinkKeeper, SessionOpener
 from ..wire.datagram import PortType
+from .link_recorder import LinkRecorder
 from .opening import session_opener
 from .port_trouble import port_troubles
 from .running import run_command
@@ -39,13 +41,22 @@ class PortTally:
 class Ping:
     """Watches a link and shows it. One of three ways: live, a line a heartbeat, or JSON."""
 
-    def __init__(self, opener: SessionOpener, count: int | None, *, json: bool, out: TextIO = sys.stdout) -> None:
+    def __init__(
+        self,
+        opener: SessionOpener,
+        count: int | None,
+        *,
+        json: bool,
+        out: TextIO = sys.stdout,
+        history: LinkRecorder | None = None,
+    ) -> None:
         self._out = out
         self._console = Console(file=out, highlight=False)
         self._json = json
         self._count = count
         self._host = opener.server.host
-        self._keeper = LinkKeeper(opener, self)
+        self._history = history
+        self._keeper = LinkKeeper(opener, self if history is None else history.observing(self))
         self._finished: Deferred[None] = Deferred()
         self._live: Live | None = None
         self._writable = True
@@ -64,6 +75,8 @@ class Ping:
         output.
         """
         reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
+        if self._history is not None:
+            self._history.start()
         keeping = Deferred.fromCoroutine(self._keeper.run(first_try_counts=True))
         keeping.addCallbacks(lambda _: self._finish(), self._fail)
         try:
@@ -71,6 +84,8 @@ class Ping:
         finally:
             self._show_end()
             await self._keeper.stop()
+            if self._history is not None:
+                self._history.stop()
         return 0 if all(tally.complete for tally in self.tallies.values()) else 1
 
     def _interrupted(self) -> Deferred[None] | None:
@@ -310,8 +325,11 @@ def _percent(share: float) -> str:
     "--interval", "-i", type=click.IntRange(10, 3_600_000), help="Milliseconds.  [default: as the server says]"
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a heartbeat, and one at the end.")
+@click.option("--no-history", is_flag=True, help="Do not record it for bittrrt history.")
 @click.pass_context
-def ping_command(ctx: click.Context, host: str, count: int | None, interval: int | None, as_json: bool) -> None:
+def ping_command(
+    ctx: click.Context, host: str, count: int | None, interval: int | None, as_json: bool, no_history: bool
+) -> None:
     """Show the three ports of the link with HOST, live.
 
     Times are milliseconds. 'there' and 'back' are what was lost on the way to the server and from it. 'clock' is how
@@ -319,4 +337,11 @@ def ping_command(ctx: click.Context, host: str, count: int | None, interval: int
 
     The exit status is 0 only if heartbeats came back on all three ports.
     """
-    run_command(Ping(session_opener(ctx, host, heartbeat=interval), count, json=as_json).run)
+    opener = session_opener(ctx, host, heartbeat=interval)
+    home = Home(ctx.obj.home)
+
+    def warn(text: str) -> None:
+        click.echo(text, err=True)
+
+    history = None if no_history else LinkRecorder(home, opener.server, opener.reactor, warn)
+    run_command(Ping(opener, count, json=as_json, history=history).run)

@@ -100,7 +100,7 @@ class TransferDisplay:
                 sent_bytes=brought, resumed_bytes=tally.resumed, seconds=round(elapsed, 3),
             )  # fmt: skip
         elif self._style is Style.PEOPLE:
-            parts = [_count(tally.files, "file"), f"{_size(brought)} in {elapsed:.1f} s"]
+            parts = [_count(tally.files, "file"), f"{show_size(brought)} in {elapsed:.1f} s"]
             if elapsed:
                 parts.append(f"{_bits(brought / elapsed)}")
             if tally.skipped:
@@ -198,7 +198,8 @@ def _bits(rate: float) -> str:
     return f"{bits:.3g} Gbit/s"
 
 
-def _size(size: float) -> str:
+def show_size(size: float) -> str:
+    """Bytes, with the unit in which they are a small number."""
     for unit in _UNITS[:-1]:
         if size < 1000:
             return f"{size:.3g} {unit}"

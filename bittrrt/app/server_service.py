@@ -25,6 +25,7 @@ from ..net.tls import ConnectionCreator
 from ..net.transfer_plane import OpenPlane
 from ..net.turns import in_thread_of
 from ..settings import Settings
+from .history_recorder import ServerRecorder
 from .loop_delay import LoopDelay
 from .metrics import Metrics
 from .systemd import notify
@@ -42,6 +43,9 @@ class ServerService(Service):
         self.settings = settings
         self.server = Server(settings, identity.fingerprint, AuthorizedClients(home), Invites(home), reactor=reactor)
         self.watch = Watch(self.server)
+        self._history = (
+            ServerRecorder(self.server, self.watch, home, reactor, self._warn) if settings.history_days else None
+        )
         self._files = FileService(Shares(settings.root), Takers(), in_thread_of(reactor), reactor, self.server.clock)
         self.server.services.files = self._serve_files
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
@@ -68,6 +72,8 @@ class ServerService(Service):
             self.log.warn("{problem}", problem=problem)
         self._start_sweeping()
         self._loop_delay.start()
+        if self._history is not None:
+            self._history.start()
         self._reactor.callWhenRunning(self._ready)
 
     def _ready(self) -> None:
@@ -94,6 +100,10 @@ class ServerService(Service):
         share = self._files.shares.of(known.options if known is not None else {})
         return serve_files(client, open_plane, self._files, share)
 
+    def _warn(self, text: str) -> None:
+        """Log a line, from any thread."""
+        self._reactor.callFromThread(self.log.warn, "{text}", text=text)
+
     def _start_sweeping(self) -> None:
         def start_again(failure: Any) -> None:
             self.log.failure("a sweep failed", failure)
@@ -116,6 +126,8 @@ class ServerService(Service):
             yield maybeDeferred(port.stopListening)
         closing: Deferred[Any] = self.server.close()
         yield closing
+        if self._history is not None:
+            self._history.stop()
 
 
 def cannot_listen(settings: Settings, error: OSError) -> str:

@@ -46,6 +46,7 @@ class Options(usage.Options):
         ["stale-after", None, None, "Milliseconds of silence that end a session. [default: six heartbeats]"],
         ["max-sessions-per-key", None, None, "Sessions that one client may hold at a time. [default: 4]"],
         ["port-quarantine", None, None, "Milliseconds that a released UDP port rests. [default: 120000]"],
+        ["history-days", None, None, "Days that the history of sessions is kept; 0 for none. [default: 30]"],
     ]
 
     settings: Settings

@@ -37,7 +37,15 @@ class ServerOptionsTests(OptionsTestCase):
     def test_help_and_readme_name_every_option_with_its_default(self) -> None:
         text = " ".join(tap.Options().getUsage(width=200).split())
         settings = Settings()
-        for name in ("interface", "port", "port_ranges", "heartbeat", "max_sessions_per_key", "port_quarantine"):
+        for name in (
+            "interface",
+            "port",
+            "port_ranges",
+            "heartbeat",
+            "max_sessions_per_key",
+            "port_quarantine",
+            "history_days",
+        ):
             option = name.replace("_", "-")
             self.assertRegex(text, rf"--{option}= [^\[]*\[default: {getattr(settings, name)}\]")
 
@@ -45,6 +53,7 @@ class ServerOptionsTests(OptionsTestCase):
         values = {
             "home": "/h", "interface": "::1", "port": 7000, "port-ranges": "8000-8002", "advertise": "example.net",
             "heartbeat": 100, "stale-after": 900, "max-sessions-per-key": 2, "port-quarantine": 5,
+            "history-days": 7,
         }  # fmt: skip
         lines = [f"{name} = {value!r}" for name, value in values.items()]
         settings = self.parse(self.file("\n".join(lines)))
