@@ -23,10 +23,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.registry import Collector
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 
 import twisted
 
@@ -38,7 +35,6 @@ from ..net.rendezvous_server import RendezvousFactory
 from ..net.server import Server
 from ..net.server_observer import Direction, ServerObserver
 from ..net.tally import FileProgress
-from ..net.turns import InThread
 from ..wire.datagram import PortType
 from ..wire.messages import CloseReason, RefusalReason
 from ..wire.transfer_messages import Reason
@@ -65,7 +61,6 @@ class Metrics(ServerObserver, Collector):
         """Begins to observe `server` and the events of `watch`. `loop_delays`: how late the reactor was, seconds."""
         self.registry = CollectorRegistry()
         """Of these metrics alone: the library's global one is the program's into which we are built."""
-        self.process = ProcessMetrics()
         self._server = server
         self._rendezvous = rendezvous
         self._loop_delays = loop_delays
@@ -78,12 +73,12 @@ class Metrics(ServerObserver, Collector):
         self._ended: Counter[CloseReason] = Counter()
         self._events: Counter[EventKind] = Counter()
         self.registry.register(self)
-        self.registry.register(self.process)
+        self.registry.register(ProcessMetrics())
         server.observers.append(self)
         watch.listeners.append(self._happened)
 
     def render(self) -> bytes:
-        """Everything, in Prometheus' text format; of the process, what was read last."""
+        """Everything, in Prometheus' text format, version 0.0.4."""
         return generate_latest(self.registry)
 
     # --- ServerObserver ----------------------------------------------------------------------------------------------
@@ -292,36 +287,16 @@ class MetricsResource(Resource):
     """
 
     isLeaf = True
-    log = Logger()
 
-    def __init__(self, metrics: Metrics, in_thread: InThread) -> None:
-        """`in_thread`: where the process' own figures are read."""
+    def __init__(self, metrics: Metrics) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._metrics = metrics
-        self._in_thread = in_thread
 
-    def render_GET(self, request: Any) -> int:
-        """Answer when the process' figures are there, unless who asked has gone."""
-        gone: list[Failure] = []
-        request.notifyFinish().addErrback(gone.append)
-
-        def answer(_: Any) -> None:
-            if not gone:
-                encode, content_type = choose_encoder(request.getHeader("accept") or "")
-                body = encode(self._metrics.registry)
-                request.setHeader("content-type", content_type)
-                request.setHeader("content-length", str(len(body)))
-                request.write(body)
-                request.finish()
-
-        def failed(failure: Failure) -> None:
-            self.log.failure("the metrics could not be told", failure)
-            if not gone:
-                request.setResponseCode(500)
-                request.finish()
-
-        self._in_thread(self._metrics.process.read).addCallback(answer).addErrback(failed)
-        return NOT_DONE_YET
+    def render_GET(self, request: Any) -> bytes:
+        """Everything, as of now."""
+        encode, content_type = choose_encoder(request.getHeader("accept") or "")
+        request.setHeader("content-type", content_type)
+        return encode(self._metrics.registry)
 
 
 def _counter(name: str, text: str, labels: Iterable[str], samples: _Samples) -> Metric:

@@ -26,10 +26,6 @@ LABELS |= {"version"}
 
 
 class ExpositionTests(MetricsTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.metrics.process.read()
-
     def test_it_parses_with_help_and_type_for_every_metric_in_both_formats(self) -> None:
         self.open()
         self.network.run_for(3.5)
