@@ -79,6 +79,10 @@ class PathStatistics:
         """Seconds since anything authentic was heard; None if nothing ever was."""
         return None if self.last_heard is None else now - self.last_heard
 
+    def loss(self) -> float:
+        """The share that was lost of the last 100 heartbeats."""
+        return self._window.bit_count() / self._window_size if self._window_size else 0.0
+
     def report(self, now: float) -> PathReport:
         """Everything, at this moment."""
         measured = self.round_trip.latest is not None
@@ -89,7 +93,7 @@ class PathStatistics:
             jitter=self.jitter,
             answered=self.answered,
             lost=self.lost,
-            loss=self._window.bit_count() / self._window_size if self._window_size else 0.0,
+            loss=self.loss(),
             offset=self.offset.estimate(now),
             silent=self.silent(now),
         )
