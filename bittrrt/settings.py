@@ -18,6 +18,7 @@ import msgspec
 from .errors import SettingsError
 
 DEFAULT_PORT: Final = 6711
+DEFAULT_ADMIN: Final = "tcp:6780:interface=127.0.0.1"
 STALE_HEARTBEATS: Final = 6  # heartbeats of silence until a session is stale, unless `stale_after` is set
 
 _AT_NAME: Final = re.compile(r"(.*) - at `\$\.(\w+)`", re.DOTALL)  # what msgspec says of a value
@@ -54,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Sessions that one client's key may hold at the same time."""
     port_quarantine: Annotated[int, msgspec.Meta(ge=0)] = 120_000
     """Milliseconds that a released port rests before it is used again."""
+    admin: str | None = None
+    """Endpoint string of the page, `none` for no page; None for `DEFAULT_ADMIN`, which may be taken."""
 
     @property
     def heartbeat_seconds(self) -> float:

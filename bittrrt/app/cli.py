@@ -27,6 +27,7 @@ from .client_tap import known_identity
 from .invitation import known_endpoint, make_invitation
 from .join import join
 from .ls import ls_command
+from .page_command import page_command
 from .ping import Ping
 from .put_get import get_command, put_command
 from .running import run_command
@@ -81,6 +82,7 @@ def main(ctx: click.Context, home: Path | None) -> None:
 main.add_command(put_command)
 main.add_command(get_command)
 main.add_command(ls_command)
+main.add_command(page_command)
 
 
 def _home(ctx: click.Context) -> Home:

@@ -10,6 +10,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..errors import SettingsError
 from ..files.authorized_clients import AuthorizedClients
 from ..files.home import Home
 from ..files.identity import Identity
@@ -24,6 +25,7 @@ from ..net.takers import Takers
 from ..net.tls import ConnectionCreator
 from ..net.turns import in_thread_of
 from ..settings import Settings
+from .admin_page import NO_PAGE, AdminPage
 from .systemd import notify
 from .watch import Watch
 
@@ -42,6 +44,10 @@ class ServerService(Service):
         self._files = FileService(Shares(settings.root), Takers(), in_thread_of(reactor), reactor, self.server.clock)
         self.server.accept_data = self._accept_data
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
+        self.page: AdminPage | None = None
+        """What shows all this to people, if they want it."""
+        if settings.admin != NO_PAGE:
+            self.page = AdminPage(settings, self.server, self.watch, home, identity, reactor)
         self._reactor = reactor
         self._port: Any = None
         self._sweeping = LoopingCall(self.server.sweep)
@@ -53,6 +59,11 @@ class ServerService(Service):
             self._port = self._reactor.listenTCP(self.settings.port, self._factory, interface=self.settings.interface)
         except CannotListenError as error:
             raise SystemExit(cannot_listen(self.settings, error.socketError)) from None
+        if self.page is not None:
+            try:
+                self.page.listen()
+            except SettingsError as error:
+                raise SystemExit(f"bittrrt: {error}") from None
 
     def startService(self) -> None:
         """Begin to sweep, and say that we are ready."""
@@ -75,6 +86,8 @@ class ServerService(Service):
             ranges=self.settings.port_ranges,
             fingerprint=self.server.fingerprint,
         )
+        if self.page is not None:
+            self.page.announce()
         notify("READY=1")
 
     @property
@@ -107,6 +120,8 @@ class ServerService(Service):
         port, self._port = self._port, None
         if port is not None:
             yield maybeDeferred(port.stopListening)
+        if self.page is not None:
+            yield self.page.close()
         closing: Deferred[Any] = self.server.close()
         yield closing
 
