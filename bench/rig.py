@@ -63,7 +63,7 @@ def running_server(*options: str, pin: int | None = None) -> Iterator[ServerProc
         AuthorizedClients(home).authorize(client.fingerprint, "bench")
         command = [
             sys.executable, "-m", "twisted", "bittrrt", "--home", str(home.path), "--interface", "127.0.0.1",
-            "--port", str(port), *options,
+            "--port", str(port), "--admin", "none", *options,
         ]  # fmt: skip
         log = Path(directory) / "log"
         with log.open("wb") as output:

@@ -154,6 +154,10 @@ class ControlOverflow(LinkError):
     """More control messages wait than are worth the memory: the other end does not take them."""
 
 
+class ActionRefused(LinkError):
+    """What was asked for on the page cannot be done."""
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

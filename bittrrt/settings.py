@@ -18,6 +18,7 @@ import msgspec
 from .errors import SettingsError
 
 DEFAULT_PORT: Final = 6711
+DEFAULT_ADMIN: Final = "tcp:6780:interface=127.0.0.1"
 STALE_HEARTBEATS: Final = 6  # heartbeats of silence until a session is stale, unless `stale_after` is set
 
 _AT_NAME: Final = re.compile(r"(.*) - at `\$\.(\w+)`", re.DOTALL)  # what msgspec says of a value
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Milliseconds that a released port rests before it is used again."""
     history_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 30
     """Days that the history of the links is kept; 0: none is."""
+    admin: str | None = None
+    """Endpoint string of the page, `none` for no page; None for `DEFAULT_ADMIN`, which may be taken."""
 
     @property
     def heartbeat_seconds(self) -> float:

@@ -26,6 +26,7 @@ _ELSEWHERE: Final = {
     "history": "history",
     "join": "join",
     "ls": "ls",
+    "page": "page_command",
     "ping": "ping",
     "put": "put_get",
 }

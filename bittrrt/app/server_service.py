@@ -10,6 +10,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..errors import SettingsError
 from ..files.authorized_clients import AuthorizedClients
 from ..files.home import Home
 from ..files.identity import Identity
@@ -25,9 +26,10 @@ from ..net.tls import ConnectionCreator
 from ..net.transfer_plane import OpenPlane
 from ..net.turns import in_thread_of
 from ..settings import Settings
+from .admin_page import NO_PAGE, AdminPage
 from .history_recorder import ServerRecorder
 from .loop_delay import LoopDelay
-from .metrics import Metrics
+from .metrics import Metrics, MetricsResource
 from .systemd import notify
 from .watch import Watch
 
@@ -50,7 +52,13 @@ class ServerService(Service):
         self.server.services.files = self._serve_files
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
         self._loop_delay = LoopDelay(reactor, self.server.clock.monotonic)
-        self.metrics = Metrics(self.server, self.watch, self._factory, self._loop_delay.delays)
+        metrics = Metrics(self.server, self.watch, self._factory, self._loop_delay.delays)
+        self.page: AdminPage | None = None
+        """What shows all this to people, if they want it."""
+        if settings.admin != NO_PAGE:
+            self.page = AdminPage(
+                settings, self.server, self.watch, home, identity, reactor, metrics=MetricsResource(metrics)
+            )
         self._reactor = reactor
         self._port: Any = None
         self._sweeping = LoopingCall(self.server.sweep)
@@ -62,6 +70,11 @@ class ServerService(Service):
             self._port = self._reactor.listenTCP(self.settings.port, self._factory, interface=self.settings.interface)
         except CannotListenError as error:
             raise SystemExit(cannot_listen(self.settings, error.socketError)) from None
+        if self.page is not None:
+            try:
+                self.page.listen()
+            except SettingsError as error:
+                raise SystemExit(f"bittrrt: {error}") from None
 
     def startService(self) -> None:
         """Begin to sweep, and say that we are ready."""
@@ -87,6 +100,8 @@ class ServerService(Service):
             ranges=self.settings.port_ranges,
             fingerprint=self.server.fingerprint,
         )
+        if self.page is not None:
+            self.page.announce()
         notify("READY=1")
 
     @property
@@ -124,6 +139,8 @@ class ServerService(Service):
         port, self._port = self._port, None
         if port is not None:
             yield maybeDeferred(port.stopListening)
+        if self.page is not None:
+            yield self.page.close()
         closing: Deferred[Any] = self.server.close()
         yield closing
         if self._history is not None:

@@ -21,6 +21,7 @@ from ..net.port_manager import parse_port_ranges
 from ..settings import Settings, settings_from_options
 from ..wire.datagram import PortType
 from ..wire.endpoint import parse_host_port
+from .admin_page import check_admin
 from .descriptors import allow_many_files
 from .invitation import ServerEndpoint, make_invitation, remember_endpoint
 from .server_service import ServerService, cannot_listen
@@ -47,6 +48,7 @@ class Options(usage.Options):
         ["max-sessions-per-key", None, None, "Sessions that one client may hold at a time. [default: 4]"],
         ["port-quarantine", None, None, "Milliseconds that a released UDP port rests. [default: 120000]"],
         ["history-days", None, None, "Days that the history of sessions is kept; 0 for none. [default: 30]"],
+        ["admin", None, None, "Endpoint of the page, or none. [default: tcp:6780:interface=127.0.0.1]"],
     ]
 
     settings: Settings
@@ -87,6 +89,7 @@ def makeService(options: Options) -> IService:
     allow_many_files()
     check_port(settings)
     try:
+        check_admin(settings)
         home = Home(settings.home)
         identity, created = load_or_create_identity(home)
         remember_endpoint(home, settings)

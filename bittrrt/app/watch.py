@@ -55,7 +55,7 @@ class Watch(ServerObserver):
         self._clock = server.clock
         self._started_ms = server.clock.wall_ms()
         self._closed: deque[tuple[float, SessionView]] = deque(maxlen=KEPT_SESSIONS)
-        self._meters: _Meters = {}
+        self._meters: dict[str, _Meters] = {}  # by session
         self._ending = ""
         self._count = 0
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
@@ -81,10 +81,18 @@ class Watch(ServerObserver):
 
     def sessions(self) -> list[SessionView]:
         """Every session that is live, the oldest first."""
-        now = self._clock.monotonic()
-        live = [view_session(client, now, self._meters) for client in self._server.sessions.values()]
-        self._forget_meters(live)
-        return live
+        return [self._look_at(client) for client in self._server.sessions.values()]
+
+    def session(self, link: str) -> SessionView | None:
+        """The session with that id, live or over; None if there is none, or none any more."""
+        client = self._server.sessions.get(link)
+        if client is not None:
+            return self._look_at(client)
+        return next((view for view in self.closed_sessions() if view.link == link), None)
+
+    def transfers(self, client: Client) -> list[TransferView]:
+        """What one session moves now; cheap where that is nothing."""
+        return self._look_at(client).transfers if client.files is not None and client.files.under_way() else []
 
     def closed_sessions(self) -> list[SessionView]:
         """Those that ended in the last ten minutes, the oldest first."""
@@ -103,11 +111,17 @@ class Watch(ServerObserver):
         self._ending = ""
         return True
 
-    def _forget_meters(self, live: list[SessionView]) -> None:
-        if self._meters:
-            under_way = {transfer.id for session in live for transfer in session.transfers}
-            for key in [key for key in self._meters if _transfer_id(*key) not in under_way]:
-                del self._meters[key]
+    def _look_at(self, client: Client) -> SessionView:
+        """One live session; the meters of what it moves no longer are forgotten."""
+        link = client.link_id
+        meters = self._meters.setdefault(link, {})
+        view = view_session(client, self._clock.monotonic(), meters)
+        under_way = {transfer.id for transfer in view.transfers}
+        for key in [key for key in meters if _transfer_id(*key) not in under_way]:
+            del meters[key]
+        if not meters:
+            del self._meters[link]
+        return view
 
     def _happened(self, kind: EventKind, text: str, *, link: str = "", name: str = "") -> None:
         self._count += 1
@@ -136,6 +150,7 @@ class Watch(ServerObserver):
     def session_ended(self, client: Client, reason: CloseReason) -> None:
         """See `ServerObserver`."""
         now = self._clock.monotonic()
+        self._meters.pop(client.link_id, None)
         why = self._ending or WHY_OVER[reason]
         self._closed.append((now, view_session(client, now, {}, closed_ms=self._clock.wall_ms(), why=why)))
         text = f"{client.name}'s session ended: {why}"
@@ -147,7 +162,7 @@ class Watch(ServerObserver):
 
     def session_moved(self, client: Client, port_type: PortType, before: Address, after: Address) -> None:
         """See `ServerObserver`."""
-        text = f"{client.name}'s {port_type.value} moved from {_shown(before)} to {_shown(after)}"
+        text = f"{client.name}'s {port_type.value} moved from {shown_address(before)} to {shown_address(after)}"
         self._happened("roamed", text, link=client.link_id, name=client.name)
 
     def file_done(self, client: Client, direction: Direction, progress: FileProgress) -> None:
@@ -198,7 +213,7 @@ def view_port(handler: PortHandler, number: int, now: float, silent_after: float
     return PortView(
         port=handler.port_type.value,
         number=number,
-        address="" if address is None else _shown(address),
+        address="" if address is None else shown_address(address),
         state=state,
         last_ms=_ms(report.last),
         smoothed_ms=_ms(report.smoothed),
@@ -248,7 +263,8 @@ def _transfer_id(link: str, direction: Direction, channel: int) -> str:
     return f"{link[:16]}-{direction}-{channel}"
 
 
-def _shown(address: Address) -> str:
+def shown_address(address: Address) -> str:
+    """`HOST:PORT`, for people."""
     return show_host_port(shown_host(address[0]), int(address[1]))
 
 

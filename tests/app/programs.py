@@ -176,7 +176,8 @@ class Machines:
         """Options of `twistd bittrrt`."""
         return [
             f"--home={self.server_home.path}", f"--interface={HOST}", f"--port={self.port}",
-            f"--port-ranges={self.port_ranges}", "--port-quarantine=0", "--heartbeat=500", *more,
+            f"--port-ranges={self.port_ranges}", "--port-quarantine=0", "--heartbeat=500",
+            "--admin=none", *more,
         ]  # fmt: skip
 
     def serve(self, *more: str, environment: dict[str, str] | None = None) -> Program:
