@@ -371,7 +371,6 @@ class Offerer:
             mine = [sending for sending in self._sending.values() if sending.job is job]
             files = [sending.ready.item for sending in mine if isinstance(sending.ready, ReadyFile)]
             returning.append(self._return(job, files))
-            job.limited.clear()
         for sending in self._sending.values():
             sending.over = True
             sending.streaming = False
