@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from blake3 import blake3
 from rig import free_tcp_port
@@ -60,6 +60,12 @@ class Client:
     @property
     def running(self) -> bool:
         return self.process.poll() is None
+
+    @property
+    def output(self) -> IO[str]:
+        """All that it says."""
+        assert self.process.stdout is not None
+        return self.process.stdout
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -139,6 +139,7 @@ class LinkKeeper:
         self._changed: Deferred[None] = Deferred()
         self._waiting: Deferred[Any] | None = None
         self._stopping = False
+        self._hopeless: LinkError | None = None  # why the last session ended, if another one would be of no use
 
     async def run(self, *, first_try_counts: bool = False) -> None:
         """Keep the link up. Returns when stopped; raises the `LinkError` that no further try can mend.
@@ -165,7 +166,7 @@ class LinkKeeper:
                     await self._sleep(self._delay(failures))
                     failures += 1
                     continue
-                self.connection = opened
+                self.connection, self._hopeless = opened, None
                 if before is not None:
                     await before.close(CloseReason.REPLACED)
                 if self._stopping:
@@ -180,6 +181,9 @@ class LinkKeeper:
             elif not self._stopping:  # a rendezvous, and then silence: UDP does not get through
                 await self._sleep(self._delay(failures))
                 failures += 1
+            if self._hopeless is not None:
+                await self.stop()
+                raise self._hopeless
         await self.stop()
 
     async def stop(self) -> None:
@@ -229,4 +233,6 @@ class LinkKeeper:
     def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
         """See `SessionObserver`."""
         self._observer.session_ended(connection, why)
+        if not why.retry:
+            self._hopeless = why
         self._wake()

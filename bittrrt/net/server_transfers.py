@@ -304,7 +304,7 @@ class ServerTransfers(Transfers):
     def stop(self) -> Deferred[None]:
         """See `Transfers`: the client's folder is closed too."""
         closed = super().stop()
-        self._fetches.clear()  # and what their supplies hold open
+        self._fetches.clear()  # and with them the folders that are open to be walked
         return closed.addCallback(lambda _: self.in_thread(self._share.close))
 
 

@@ -74,7 +74,7 @@ class TransferLink:
             return
 
         def violated(why: str) -> None:
-            connection.peer_misbehaved(PeerMisbehaved(why))
+            connection.peer_misbehaved(PeerMisbehaved(f"{why}; are both of the same version?"))
 
         self._session = ClientTransfers(
             lambda listener: connection.open_data_plane(listener, congestion=self._congestion, mtu=self._mtu),
@@ -116,5 +116,5 @@ class TransferLink:
 
     def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
         """See `SessionObserver`."""
-        if not self._stopped:
+        if not self._stopped and why.retry:
             self._say(f"{why}; the transfer goes on when the link is back")

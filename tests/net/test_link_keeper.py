@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 
-from bittrrt.errors import ClientRejected, LinkError, NotBittrRt, ServerKeyChanged, Unreachable
+from bittrrt.errors import ClientRejected, LinkError, NotBittrRt, PeerMisbehaved, ServerKeyChanged, Unreachable
 from bittrrt.net.link_keeper import LinkKeeper, SessionOpener
 from bittrrt.wire.datagram import PortType
+from bittrrt.wire.messages import CloseReason
 
 from .simulated_link import RecordingObserver, SimulatedLinkTestCase
 
@@ -175,6 +176,14 @@ class HopelessTests(LinkKeeperTestCase):
         self.authorized.revoke("anna")
         self.assertIsInstance(self.failure(), ClientRejected)
         self.assertIn("revoked", str(self.observer.ends[0]))
+
+    def test_an_end_that_breaks_the_rules(self) -> None:
+        self.network.run_until(self.is_up, within=1)
+        (client,) = self.server.sessions.values()
+        self.server.close_session(client, CloseReason.MISBEHAVED)
+        self.assertIsInstance(self.failure(), PeerMisbehaved)
+        self.assertEqual(len(self.observer.ends), 1)
+        self.assertEqual(self.server.sessions, {})
 
     def test_another_key_of_the_server(self) -> None:
         self.stop()
