@@ -98,8 +98,8 @@ class Model(Congestion):
         self._probe_until: float | None = None
         self._quickest_probe = float("inf")
         self.set_datagram_size(1200)
-        first = round_trip.smoothed if round_trip.latest is not None else TICK
-        self.pacing_rate = STARTUP_GAIN * self.window / first
+        self._untimed = round_trip.latest is None  # then the first sample's round trip spreads the first window
+        self.pacing_rate = STARTUP_GAIN * self.window / (TICK if self._untimed else round_trip.smoothed)
 
     @property
     def bandwidth(self) -> float:
@@ -146,6 +146,9 @@ class Model(Congestion):
 
     def _learn_round_trip(self, sample: Sample) -> None:
         measured = sample.round_trip
+        if measured and self._untimed:
+            self._untimed = False
+            self.pacing_rate = STARTUP_GAIN * self.window / measured
         if measured and (not self.minimum_round_trip or measured <= self.minimum_round_trip):
             self.minimum_round_trip = measured
             self._minimum_at = sample.now
@@ -265,7 +268,9 @@ class Model(Congestion):
             return
         state = self.state
         gain = self._up_gain if state is State.UP else PACING_GAINS[state]
-        self.pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
+        pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
+        if sample.delivered >= INITIAL_DATAGRAMS * self._datagram_size or pacing_rate > self.pacing_rate:
+            self.pacing_rate = pacing_rate  # before, it was a message or two: their rate is not to slow the first data
         if state is State.PROBE_ROUND_TRIP:
             target = PROBE_ROUND_TRIP_GAIN * self.product
         else:
