@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.utils import Buffer
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.link import encryptor
@@ -47,13 +48,14 @@ class NonceRecorder:
 class RecordedAead:
     """A ChaCha20-Poly1305 key whose nonces are recorded."""
 
-    __slots__ = ("_aead", "_key", "_recorder", "decrypt")
+    __slots__ = ("_aead", "_key", "_recorder", "decrypt", "decrypt_into")
 
     def __init__(self, recorder: NonceRecorder, key: bytes) -> None:
         self._aead = ChaCha20Poly1305(key)
         self._key = key
         self._recorder = recorder
         self.decrypt: Callable[[bytes, bytes, bytes | None], bytes] = self._aead.decrypt
+        self.decrypt_into: Callable[[Buffer, Buffer, Buffer | None, Buffer], int] = self._aead.decrypt_into
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         self._recorder.record(self._key, nonce)

@@ -3,12 +3,13 @@
 datagram -> length -> epoch -> tag -> replay filter -> believed
 
 A burst goes through the same checks, all of its datagrams through one before any goes through the replay filter; a run
-of a stream goes through that at once.
+of a stream goes through that at once. A read that is one run, as nearly all of them are, is opened where it lies.
 """
 
 from __future__ import annotations
 
 import struct
+from itertools import repeat
 
 from cryptography.exceptions import InvalidTag
 
@@ -16,6 +17,7 @@ from ..errors import DatagramTooShort, EpochNotAccepted, NotAuthentic
 from ..wire.datagram import EPOCH_SIZE, HEADER_SIZE, NONCE_SIZE, OVERHEAD, UNLOSSY, Opened, Run, unpack_numbers
 from .counters import Counters
 from .encryptor import CommEncryptor
+from .joined import JoinedBuffer
 from .replay import ReplayFilter
 
 _UNLOSSY_BIT = UNLOSSY << 24
@@ -88,7 +90,7 @@ class Link:
                 plain = decrypt(nonce, datagram[NONCE_SIZE:], b"")
                 word, sequence, offset = unpack_numbers(plain)
                 payload = plain[HEADER_SIZE:]
-            except (InvalidTag, struct.error):  # once more, slowly: another epoch, or for the name of what is wrong
+            except (InvalidTag, ValueError, struct.error):  # slowly: another epoch, or for the name of what is wrong
                 opened = self._open(datagram, counters)
                 if opened is None:
                     continue
@@ -106,23 +108,59 @@ class Link:
             end = offset + len(payload)
         return self._new_runs(opened_runs, counters)
 
+    def open_joined_untrusted(self, joined: JoinedBuffer, length: int, size: int, counters: Counters) -> list[Run]:
+        """`open_burst_untrusted` of one read: `length` bytes, datagrams of `size` bytes, the last may have less."""
+        count = length // size
+        run = self._open_run(joined, count, size)
+        if run is None:
+            return self.open_burst_untrusted(joined.datagrams(length, size), counters)
+        runs = self._new_runs([run], counters)
+        if length % size:
+            runs += self.open_burst_untrusted([bytes(joined.received[count * size : length])], counters)
+        return runs
+
+    def _open_run(self, joined: JoinedBuffer, count: int, size: int) -> Run | None:
+        """`count` datagrams of `size` bytes, if all are authentic and one run of a stream; if not, None."""
+        if size <= OVERHEAD or not count:
+            return None
+        cut = joined.cut(size)
+        if count > len(cut.parts):
+            return None
+        decrypt_into = self.encryptor.current_receive_key[1].decrypt_into  # which opens no other epoch's
+        try:
+            for nonce, sealed, opened in cut.parts[:count]:
+                decrypt_into(nonce, sealed, None, opened)
+        except InvalidTag:
+            return None
+        headers = list(cut.headers(cut.opened[: count * cut.stride]))
+        word, sequence, offset = headers[0]
+        offsets = range(offset, offset + count * cut.chunk_size, cut.chunk_size)
+        expected = zip(repeat(word, count), range(sequence, sequence + count), offsets, strict=True)
+        if not word & _UNLOSSY_BIT or headers != list(expected):
+            return None
+        return Run(word >> 24, word & 0xFFFFFF, sequence, offset, [b"".join(cut.payloads[:count])], count)
+
     def _new_runs(self, runs: list[Run], counters: Counters) -> list[Run]:
         """What of `runs` had not come before."""
         replay = self.replay
         new: list[Run] = []
         for run in runs:
-            first, count = run.sequence, len(run.payloads)
+            first, count = run.sequence, run.datagrams
             if replay.accept_run(first, first + count - 1):
                 new.append(run)
                 continue
             offset = run.offset
-            for sequence, payload in enumerate(run.payloads, first):  # each by itself
+            payloads = run.payloads
+            if run.joined:
+                chunk_size = run.length // count
+                payloads = [payloads[0][at : at + chunk_size] for at in range(0, run.length, chunk_size)]
+            for sequence, payload in enumerate(payloads, first):  # each by itself
                 if replay.accept(sequence):
                     new.append(Run(run.flags, run.channel, sequence, offset, [payload]))
                 else:
                     counters.replayed += 1
                 offset += len(payload)
         for run in new:
-            counters.received += len(run.payloads)
-            counters.bytes_received += run.length + OVERHEAD * len(run.payloads)
+            counters.received += run.datagrams
+            counters.bytes_received += run.length + OVERHEAD * run.datagrams
         return new

@@ -113,6 +113,6 @@ class DataPlaneOwner:
             plane.burst_received(handler, runs, now)
             return
         for run in runs:
-            handler.counters.unexpected += len(run.payloads)
+            handler.counters.unexpected += run.datagrams
             if self.link is not None:  # it is not acknowledged when there is a data plane later
-                self.link.replay.forget(run.sequence, run.sequence + len(run.payloads) - 1)
+                self.link.replay.forget(run.sequence, run.sequence + run.datagrams - 1)

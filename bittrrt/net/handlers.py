@@ -3,7 +3,7 @@
     LinkPort.doRead -> datagramReceived -> Link.open_untrusted -> PeerAddress.heard
                           -> handle_heartbeat -> send -> LinkPort.write
                           -> listener.message_received
-    LinkPort.doRead -> burst_received -> Link.open_burst_untrusted -> the same, a run at a time
+    LinkPort.doRead -> burst_received, joined_received -> Link.open_burst_untrusted -> the same, a run at a time
 
 Nothing that `open_untrusted` did not let through is answered, logged, or counted as a sign of life.
 """
@@ -20,6 +20,7 @@ from ..errors import MalformedHeartbeat
 from ..link.counters import Counters
 from ..link.encryptor import CommEncryptor
 from ..link.heartbeats import ClientCountdown, RoundTripSample, ServerCountdown
+from ..link.joined import JoinedBuffer
 from ..link.link import Link
 from ..link.path import PathStatistics
 from ..link.peer_address import Address, PeerAddress
@@ -143,15 +144,25 @@ class PortHandler(DatagramProtocol, ABC):
                 self.datagramReceived(datagram, addr)
             return
         now = self.clock.monotonic()
-        runs = self.link.open_burst_untrusted(datagrams, self.counters)
+        self._runs_received(self.link.open_burst_untrusted(datagrams, self.counters), addr, now)
+
+    def joined_received(self, joined: JoinedBuffer, length: int, size: int, addr: Address) -> None:
+        """Datagrams of one address came joined: `length` bytes, `size` in each, the last may have less."""
+        if self.link is None:
+            self.burst_received(joined.datagrams(length, size), addr)
+            return
+        now = self.clock.monotonic()
+        self._runs_received(self.link.open_joined_untrusted(joined, length, size, self.counters), addr, now)
+
+    def _runs_received(self, runs: list[Run], addr: Address, now: float) -> None:
         if not runs:
             return
         self.path.last_heard = now
         others: list[Run] = []
         for run in runs:
-            flags, channel, sequence, offset, payloads = run
-            last = sequence + len(payloads) - 1
-            self._heard_from(addr, last, run.length + OVERHEAD * len(payloads), now)
+            flags, channel, sequence, offset, payloads, _ = run
+            count = run.datagrams
+            self._heard_from(addr, sequence + count - 1, run.length + OVERHEAD * count, now)
             if flags & HEARTBEAT:
                 for payload in payloads:
                     self.handle_heartbeat(payload, addr, flags, channel, sequence, offset)
@@ -160,7 +171,7 @@ class PortHandler(DatagramProtocol, ABC):
         if others and self.listener is not None:
             self.listener.burst_received(self, others, now)
         elif others:
-            self.counters.unexpected += sum(len(run.payloads) for run in others)
+            self.counters.unexpected += sum(run.datagrams for run in others)
 
     def handle_heartbeat(
         self, payload: bytes, addr: Address, flags: int, channel: int, sequence: int, offset: int

@@ -1,8 +1,9 @@
 """The end that has the files: many offers on their way at a time, none waiting for the answer to another.
 
-SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --> sent --Finish--> Done
-                                            |                   |           |
-                                            +--Skip, Refuse     +--Failed --+--> Cancel, as the file has changed
+SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --all read: Finish--> sent --> Done
+                                            |                   |                             |
+                                            +--Skip, Refuse     +--Failed --------------------+--> Cancel, as the file
+                                                                                                   has changed
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ class _Sending:
     """Bytes that were there when last looked: what is known of it once its session is lost."""
     reading: bool = False
     """Whether a thread reads it, so that it cannot be closed yet."""
+    finishing: bool = False
+    """Whether its digest is told, or is about to be."""
     over: bool = False
 
     @property
@@ -99,6 +102,21 @@ class _Sending:
     @property
     def digest_told(self) -> bool:
         return isinstance(self.ready, ReadyFile) and self.ready.digest is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A file that is read to be sent, and who is told, again and again, that each of its bytes was read once."""
+
+    source: Source
+    all_read: Callable[[], None]
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See `StreamSource`."""
+        data = self.source.read(offset, length)
+        if not self.source.behind:
+            self.all_read()
+        return data
 
 
 class Offerer:
@@ -248,7 +266,8 @@ class Offerer:
         if already and isinstance(content, Source):  # what is not sent has to be read for the digest all the same
             self._catch_up(sending, content)
         sending.streaming = True
-        sent = self._plane.open_sending(sending.channel, content, sending.size, skip=have, limit=sending.job.limit)
+        watched = _Watched(content, partial(self._finish, sending)) if isinstance(content, Source) else content
+        sent = self._plane.open_sending(sending.channel, watched, sending.size, skip=have, limit=sending.job.limit)
         sent.addCallbacks(lambda _: self._sent(sending), lambda failure: self._not_sent(sending, failure.value))
 
     def _progress(self, sending: _Sending, already: int) -> FileProgress:
@@ -297,15 +316,17 @@ class Offerer:
         sending.reached = sending.size
         if sending.streaming:
             self._end_stream(sending)
-        if not sending.reading:
-            self._finish(sending)
+        self._finish(sending)
 
     def _finish(self, sending: _Sending) -> None:
-        """Everything is there: tell the digest, if the offer has not."""
+        """Everything was read, or is there: tell the digest, if the offer has not.
+
+        It need not wait until everything is there: it travels with the last bytes, and saves a round trip.
+        """
         content = sending.content
-        if not isinstance(content, Source):
+        if sending.reading or sending.finishing or not isinstance(content, Source):
             return  # a small file's digest was in the offer
-        sending.reading = True
+        sending.reading = sending.finishing = True
 
         def digested(digest: Any) -> None:
             sending.reading = False

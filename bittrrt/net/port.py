@@ -34,6 +34,8 @@ from twisted.internet.protocol import AbstractDatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..link.joined import MAX_READ, JoinedBuffer
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 """As a socket gives it: host, port and, for IPv6, flow and scope, without which no link-local peer is reached."""
@@ -56,14 +58,13 @@ _IP_MTU_DISCOVER: Final = 10
 _IPV6_MTU_DISCOVER: Final = 23
 _PMTUDISC_PROBE: Final = 3  # of both
 
-_MAX_READ: Final = 65_535
 _SEGMENT_SIZE: Final = struct.Struct("=H")
 _WORD: Final = struct.Struct("=I")  # of both control messages that come with a read
 _CONTROL_ROOM: Final = socket.CMSG_SPACE(_WORD.size) * 2 if hasattr(socket, "CMSG_SPACE") else 0
 
-# Reads of all ports of the process land here. It is empty again when a read returns: datagrams are handed on as bytes
-# of their own, which whoever gets them may keep. Views of it would save 0.05 us a datagram, of 1.5 us for its AEAD.
-_shared_buffer: Final = memoryview(bytearray(_MAX_READ))
+# Reads of all ports of the process land here. It is free again when a read was handed on: who takes them joined
+# opens them on the spot, and others get bytes of their own, which they may keep.
+_shared: Final = JoinedBuffer()
 
 _log = Logger()
 
@@ -99,8 +100,10 @@ class LinkPort(udp.Port):
 
     Its protocol gets `burst_received(datagrams: list[bytes], address: SocketAddress)` if it has a method of that name:
     datagrams of one address, at least one and fewer than 100, in the order of their arrival, of any sizes. If not, it
-    gets `datagramReceived(datagram, address)` for each. What it raises is logged, and the port goes on. Unlike
-    Twisted's own, this port logs neither its start nor its end: a server has 15,000 of them. (The protocol's
+    gets `datagramReceived(datagram, address)` for each. What the kernel has joined goes to `joined_received(joined:
+    JoinedBuffer, length: int, size: int, address: SocketAddress)` instead, if it has one: `length` bytes in datagrams
+    of `size` bytes, the last may have less, good until it returns. What it raises is logged, and the port goes on.
+    Unlike Twisted's own, this port logs neither its start nor its end: a server has 15,000 of them. (The protocol's
     `noisy = False` sees to the rest.)
     """
 
@@ -114,9 +117,10 @@ class LinkPort(udp.Port):
         interface: str = "",
         reactor: IReactorFDSet | None = None,
     ) -> None:
-        super().__init__(port, protocol, interface, _MAX_READ, reactor)  # type: ignore[no-untyped-call]
+        super().__init__(port, protocol, interface, MAX_READ, reactor)  # type: ignore[no-untyped-call]
         self.counters = PortCounters()
         self._takes_bursts = hasattr(protocol, "burst_received")
+        self._takes_joined = hasattr(protocol, "joined_received")
         self._reads_a_turn = 1
         self.coalescing = False
         """Whether the kernel joins datagrams of one peer before they are read."""
@@ -227,41 +231,54 @@ class LinkPort(udp.Port):
         room = self.maxThroughput
         for _ in range(self._reads_a_turn):
             try:
-                datagrams, address = self._receive()
+                datagrams, length, size, address = self._receive()
             except BlockingIOError:
                 break
             except OSError as error:  # ECONNREFUSED and its like, where a system tells them unasked
                 self.counters.count_unread(error)
                 break
-            if burst and (address != source or len(burst) >= HAND_ON):
+            if burst and (datagrams is None or address != source or len(burst) >= HAND_ON):
                 self._hand_on(burst, source)
                 burst = []
                 if self.disconnecting:
                     return
-            burst = burst + datagrams if burst else datagrams
-            source = address
-            room -= len(datagrams) * len(datagrams[0])
+            if datagrams is None:
+                self._hand_on_joined(length, size, address)
+                if self.disconnecting:
+                    return
+            else:
+                burst = burst + datagrams if burst else datagrams
+                source = address
+            room -= length
             if room <= 0:
                 break
         if burst:
             self._hand_on(burst, source)
 
-    def _receive(self) -> tuple[list[bytes], SocketAddress]:
-        """One read: a datagram, or several of one peer that the kernel has joined, and who sent them."""
+    def _receive(self) -> tuple[list[bytes] | None, int, int, SocketAddress]:
+        """One read: datagrams of one peer, the bytes of all of them and of one, and who sent them.
+
+        None instead of the datagrams if the kernel has joined several, and the protocol takes them so.
+        """
         if not self.coalescing:
-            datagram, address = self.socket.recvfrom(_MAX_READ)
-            return [datagram], address
-        length, controls, _, address = self.socket.recvmsg_into((_shared_buffer,), _CONTROL_ROOM)
+            datagram, address = self.socket.recvfrom(MAX_READ)
+            return [datagram], len(datagram), 0, address
+        length, controls, _, address = self.socket.recvmsg_into((_shared.received,), _CONTROL_ROOM)
         size = length
         for level, kind, data in controls:
             if level == socket.IPPROTO_UDP and kind == _UDP_GRO:
                 (size,) = _WORD.unpack(data)
             elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
                 (self.counters.overflowed,) = _WORD.unpack(data)
-        joined = bytes(_shared_buffer[:length])
         if not 0 < size < length:  # one datagram, which may be empty
-            return [joined], address
-        return [joined[at : at + size] for at in range(0, length, size)], address
+            return [bytes(_shared.received[:length])], length, size, address
+        return None if self._takes_joined else _shared.datagrams(length, size), length, size, address
+
+    def _hand_on_joined(self, length: int, size: int, source: SocketAddress) -> None:
+        try:
+            self.protocol.joined_received(_shared, length, size, source)
+        except BaseException:  # the reactor would drop the port
+            _log.failure("{protocol} failed at a burst", protocol=self.protocol)
 
     def _hand_on(self, burst: list[bytes], source: SocketAddress | None) -> None:
         if self._takes_bursts:

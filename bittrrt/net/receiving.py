@@ -158,7 +158,7 @@ class Receiving:
 
     def _take_unexpected(self, handler: PortHandler, run: Run, now: float) -> None:
         """Data of a stream that is closed is acknowledged, so that it is not sent again; of one to come it is not."""
-        count = len(run.payloads)
+        count = run.datagrams
         handler.counters.unexpected += count
         self.unexpected += count
         if run.channel in self._numbers:

@@ -101,6 +101,13 @@ class Run(NamedTuple):
     offset: int
     """Of the first."""
     payloads: list[bytes]
+    joined: int = 0
+    """Datagrams, all of one size, whose payloads are one; 0 where each has its own."""
+
+    @property
+    def datagrams(self) -> int:
+        """How many."""
+        return self.joined or len(self.payloads)
 
     @property
     def length(self) -> int:

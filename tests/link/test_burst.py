@@ -92,6 +92,15 @@ class BurstTests(SynchronousTestCase):
         (run,) = self.open(datagrams)
         self.assertEqual((run.offset, len(run.payloads)), (0, 9))
 
+    def test_datagrams_of_any_length_among_others_are_counted_and_cost_nothing_else(self) -> None:
+        datagrams = self.burst(200)
+        for length in range(OVERHEAD):
+            runs = self.open([bytes(length)])
+            self.assertEqual(runs, [])
+        (run,) = self.open([bytes(8), *datagrams, bytes(12)])
+        self.assertEqual(run.length, 200)
+        self.assertEqual(self.counters.too_short, OVERHEAD + 2)
+
     def test_numbers_out_of_range_are_refused(self) -> None:
         for flags, channel, offset in ((256, 0, 0), (0, 1 << 24, 0), (0, 0, 2**64 - 100), (0, 0, -1)):
             self.assertRaises(ValueError, self.sender.seal_burst, bytes(200), CHUNK, flags, channel, offset)

@@ -12,6 +12,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from bittrrt.link.joined import JoinedBuffer
 from bittrrt.net.port import LinkPort, SocketAddress
 
 UDP_SEGMENT, UDP_GRO, SO_RXQ_OVFL = 103, 104, 40
@@ -149,6 +150,21 @@ class Bursts(Single):
     def burst_received(self, datagrams: list[bytes], address: SocketAddress) -> None:
         self.bursts.append(datagrams)
         self._keep(datagrams, address)
+
+
+class Joined(Bursts):
+    """Keeps what comes joined by its bytes and size, among the single ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[object] = []
+
+    def burst_received(self, datagrams: list[bytes], address: SocketAddress) -> None:
+        self.got += datagrams
+
+    def joined_received(self, joined: JoinedBuffer, length: int, size: int, address: SocketAddress) -> None:
+        self.got.append((bytes(joined.received[:length]), size))
+        self._keep([], address)
 
 
 class PlainPort(LinkPort):

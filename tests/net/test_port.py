@@ -11,7 +11,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
 from bittrrt.net.port import HAND_ON, READS_A_TURN
 
-from .fake_socket import OTHER, PEER, SO_RXQ_OVFL, UDP_GRO, FakeKernelTestCase, Single
+from .fake_socket import OTHER, PEER, SO_RXQ_OVFL, UDP_GRO, FakeKernelTestCase, Joined, Single
 
 
 class ReadTests(FakeKernelTestCase):
@@ -42,6 +42,17 @@ class ReadTests(FakeKernelTestCase):
         self.socket.arrived = [(b"aaaabbbbcc", PEER, controls), (b"ddddeeee", PEER, controls)]
         self.port.doRead()
         self.assertEqual(self.protocol.bursts, [[b"aaaa", b"bbbb", b"cc", b"dddd", b"eeee"]])
+
+    def test_joined_datagrams_go_together_to_who_takes_them_so_after_what_came_before(self) -> None:
+        protocol = Joined()
+        protocol.raises = [ZeroDivisionError()]
+        port = self.listen(protocol)
+        port.prepare_for_bulk()
+        controls = [(socket.IPPROTO_UDP, UDP_GRO, struct.pack("=i", 4))]
+        self.socket.arrived = [(b"one", PEER, []), (b"aaaabbbbcc", PEER, controls), (b"two", PEER, [])]
+        self.assertIsNone(port.doRead())
+        self.assertEqual(protocol.got, [b"one", (b"aaaabbbbcc", 4), b"two"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_a_size_that_cuts_nothing_leaves_the_datagram_whole(self) -> None:
         self.port.prepare_for_bulk()
