@@ -28,6 +28,7 @@ _ELSEWHERE: Final = {
     "ls": "ls",
     "ping": "ping",
     "put": "put_get",
+    "top": "top",
 }
 """Commands that have their module; only that of the one that runs is imported, as each takes its time to."""
 
