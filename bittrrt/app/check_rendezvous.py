@@ -17,6 +17,7 @@ from ..wire.endpoint import show_host_port
 from ..wire.messages import Open
 from .check_display import CheckDisplay
 from .check_verdicts import Finding, judge_name, judge_tls
+from .terminal import plain
 
 BEFORE: Final = ("name", "tcp", "tls", "key", "authorisation")
 """Steps of the rendezvous, in their order."""
@@ -124,7 +125,7 @@ class WatchedRendezvous:
 
     def failed(self, error: LinkError) -> None:
         """Tell where it ended."""
-        text = str(error)
+        text = plain(str(error))  # there may be words of the server's in it
         if self.reached == 3 and not isinstance(error, ServerKeyChanged | ServerUnknown):
             self._key_is_right()
         if self.reached == 2 and isinstance(error, Unreachable):

@@ -29,6 +29,7 @@ _ELSEWHERE: Final = {
     "page": "page_command",
     "ping": "ping",
     "put": "put_get",
+    "top": "top",
 }
 """Commands that have their module; only that of the one that runs is imported, as each takes its time to."""
 
@@ -78,10 +79,16 @@ def _home(ctx: click.Context) -> Home:
 
 
 @main.command("status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with the server that runs here.")
 @click.pass_context
-def status_command(ctx: click.Context) -> None:
+def status_command(ctx: click.Context, as_json: bool) -> None:
     """Show this end's identity, and the servers it knows."""
     home = _home(ctx)
+    if as_json:
+        from .status import print_status  # noqa: PLC0415  twisted.web takes its time to import
+
+        print_status(home)
+        return
     identity = load_identity(home)
     click.echo(f"home      {home.path}")
     click.echo(f"identity  {identity.fingerprint if identity else 'none yet: join a server, or start one'}")

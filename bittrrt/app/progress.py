@@ -102,7 +102,7 @@ class TransferDisplay:
         elif self._style is Style.PEOPLE:
             parts = [_count(tally.files, "file"), f"{show_size(brought)} in {elapsed:.1f} s"]
             if elapsed:
-                parts.append(f"{_bits(brought / elapsed)}")
+                parts.append(f"{bits(brought / elapsed)}")
             if tally.skipped:
                 parts.append(f"{tally.skipped} already there")
             if tally.failed:
@@ -162,7 +162,7 @@ class TransferDisplay:
         tally = self.tally
         share = self._share()
         parts = [] if share is None else [f"{share:.0f} %"]
-        parts.append(_bits(rate))
+        parts.append(bits(rate))
         if left is not None:
             parts.append(f"{_time(left)} left")
         if tally.total_files is not None and tally.total_files > 1:
@@ -189,7 +189,8 @@ class TransferDisplay:
             self.on_unwritable(error)
 
 
-def _bits(rate: float) -> str:
+def bits(rate: float) -> str:
+    """Bytes a second, as bits a second for people."""
     bits = rate * 8
     for unit in ("bit/s", "kbit/s", "Mbit/s"):
         if bits < 1000:

@@ -17,6 +17,7 @@ from bittrrt.app.running import INTERRUPTED
 from bittrrt.files.identity import Identity, passing_identity
 from bittrrt.files.known_servers import KnownServer
 from bittrrt.files.share import Shares
+from bittrrt.net import rendezvous_server
 from bittrrt.net.client import Client
 from bittrrt.net.link_keeper import SessionOpener
 from bittrrt.net.server_transfers import FileService, serve_files
@@ -191,6 +192,12 @@ class RendezvousTests(CheckTestCase):
         self.network.run_until(lambda: self.running.called, 5)
         found = {line["step"]: line for line in map(json.loads, self.out.getvalue().splitlines()[:-1])}
         self.assertIn("as many sessions of this client as it allows: end one", found["authorisation"]["text"])
+
+    def test_a_server_whose_words_would_move_the_cursor(self) -> None:
+        self.patch(rendezvous_server, "encode_message", lambda _: b'{"type":"joined","name":"x","\\u001b[2J":1}')
+        found = self.findings()
+        self.assert_ends_at("authorisation", r"its answer makes no sense: .*\\x1b\[2J", found)
+        self.assertTrue(found["authorisation"].text.isprintable())
 
     def test_ctrl_c_while_connecting_leaves_nothing(self) -> None:
         self.network.tcp_ignored = True
