@@ -185,6 +185,10 @@ class NotAFile(FileError):
     """A device, a pipe, a socket or a folder where a file has to be, or something else where a folder has to be."""
 
 
+class LeftOut(NotAFile):
+    """A symbolic link, a device, a pipe or a socket in a folder: it is not sent, and nothing is wrong with that."""
+
+
 class TargetExists(FileError):
     """A file of that name is there, and nobody said that it may be overwritten."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 from twisted.internet.defer import Deferred
 
-from ..errors import FileError
+from ..errors import FileError, LeftOut
 from ..files.names import shown_untrusted
 from ..net.client_transfers import ClientTransfers
 from ..net.tally import Tally
@@ -56,7 +56,7 @@ class Listing(TransferJob):
         """See `TransferJob`: what is still listed is of no use to anybody."""
 
     def _problem(self, error: FileError) -> None:
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"{error}\n" if isinstance(error, LeftOut) else f"Error: {error}\n")
 
 
 def _ignore_loss(_: Any) -> None:

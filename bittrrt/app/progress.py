@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import msgspec
 from twisted.internet.task import LoopingCall
 
-from ..errors import FileError
+from ..errors import FileError, LeftOut
 from ..net.tally import FileProgress, Tally
 
 if TYPE_CHECKING:
@@ -93,10 +93,11 @@ class TransferDisplay:
         """The last line."""
         tally = self.tally
         elapsed = time.monotonic() - self._began
-        brought = max(0, tally.moved() - self._not_sent())
+        brought = tally.brought()
         if self._style is Style.JSON:
             self._print_json(
-                event="summary", files=tally.files, skipped=tally.skipped, failed=tally.failed, bytes=tally.size,
+                event="summary", files=tally.files, skipped=tally.skipped, left_out=tally.left_out,
+                failed=tally.failed, bytes=tally.size,
                 sent_bytes=brought, resumed_bytes=tally.resumed, seconds=round(elapsed, 3),
             )  # fmt: skip
         elif self._style is Style.PEOPLE:
@@ -105,6 +106,8 @@ class TransferDisplay:
                 parts.append(f"{bits(brought / elapsed)}")
             if tally.skipped:
                 parts.append(f"{tally.skipped} already there")
+            if tally.left_out:
+                parts.append(f"{tally.left_out} left out")
             if tally.failed:
                 parts.append(f"{tally.failed} failed")
             self._print(", ".join(parts))
@@ -123,7 +126,11 @@ class TransferDisplay:
     def _problem(self, error: FileError) -> None:
         if self._style is Style.JSON:
             text = str(error).encode(errors="backslashreplace").decode()  # there may be a path in it that is not UTF-8
-            self._print_json(event="error", kind=type(error).__name__, text=text)
+            event = "left-out" if isinstance(error, LeftOut) else "error"
+            self._print_json(event=event, kind=type(error).__name__, text=text)
+        elif isinstance(error, LeftOut):
+            if self._style is Style.PEOPLE:
+                self._print(str(error))
         else:
             self._print(f"Error: {error}")
 
@@ -138,13 +145,9 @@ class TransferDisplay:
 
     # --- the rest ---
 
-    def _not_sent(self) -> int:
-        """Bytes that were there before this call."""
-        return self.tally.resumed + self.tally.skipped_size
-
     def _measure(self) -> tuple[float, float | None]:
         """Bytes a second, and the seconds that are left at that rate."""
-        now, moved = time.monotonic(), self.tally.moved() - self._not_sent()
+        now, moved = time.monotonic(), self.tally.brought()
         self._moved.append((now, moved))
         while self._moved[0][0] < now - RATE_WINDOW and len(self._moved) > 2:
             self._moved.popleft()

@@ -145,10 +145,12 @@ def _place(target: Path, *, alone: bool, whole: bool, trailing: bool) -> tuple[R
     """The folder that files go to, and the name that a single one gets there; empty if it keeps its own."""
     if target.is_dir():
         return Root(target), ""
-    if alone and not whole and not trailing:
-        return Root(target.parent), target.name
-    if target.exists():
-        raise SettingsError(f"{target}: a file, where a folder has to be; choose another name")
+    wants_folder = target.parent if alone and not whole and not trailing else target
+    for path in (wants_folder, *wants_folder.parents):
+        if path.exists() and not path.is_dir():
+            raise SettingsError(f"{path}: a file, where a folder has to be; choose another name")
+    if wants_folder is not target:
+        return Root(wants_folder), target.name
     try:
         target.mkdir()
     except OSError as error:

@@ -238,7 +238,7 @@ def below(folder: str, name: str) -> str:
 def _inside(root: Root, name: str, shown: str, opener: Callable[[str], Callable[[], Place]]) -> Iterator[Item]:
     for found in walk(root):
         if not isinstance(found, Entry):
-            yield Unsendable(NotAFile(f"{below(shown, found.name)}: left out, {found.reason}"))
+            yield Unsendable(found.error(below(shown, found.name)))
         elif found.is_folder:
             yield FolderToSend(below(name, found.name), found.mode, found.mtime_ns)
         else:

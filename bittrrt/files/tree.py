@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import FileError, NameRefused
+from ..errors import FileError, LeftOut, NameRefused, NotAFile
 from .failures import read_error, write_error
 from .names import MAX_PARTS, is_hidden, parse_name_untrusted, shown_untrusted
 from .root import FOLDER_FLAGS, Root
@@ -54,6 +54,13 @@ class Skipped:
     """As a person may be shown it."""
     reason: str
     """Why, as the end of a line that begins with the name."""
+    on_purpose: bool = False
+    """Whether nothing of its kind is ever sent, and so nothing is wrong."""
+
+    def error(self, shown: str) -> FileError:
+        """What tells a person of it; `shown` is the whole name."""
+        kind = LeftOut if self.on_purpose else NotAFile
+        return kind(f"{shown}: left out, {self.reason}")
 
 
 def walk(root: Root, *, recursive: bool = True, names_at_once: int = NAMES_AT_ONCE) -> Iterator[Entry | Skipped]:
@@ -247,7 +254,8 @@ def _describe(name: str, status: os.stat_result) -> Entry | Skipped:
         mode = stat.S_IMODE(status.st_mode) & PERMISSIONS
         return Entry(name, is_folder, 0 if is_folder else status.st_size, status.st_mtime_ns, mode)
     is_link = stat.S_ISLNK(status.st_mode)
-    return Skipped(name, "a symbolic link is not followed" if is_link else "it is a device, a pipe or a socket")
+    reason = "a symbolic link is not followed" if is_link else "it is a device, a pipe or a socket"
+    return Skipped(name, reason, on_purpose=True)
 
 
 def _name_of(entry: os.DirEntry[str]) -> bytes:

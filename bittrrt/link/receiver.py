@@ -44,6 +44,11 @@ class ReceiveChannel:
         return self.consumed + self.window
 
     @property
+    def unread(self) -> int:
+        """Bytes that have arrived and not left memory."""
+        return self.received.count() - self.consumed
+
+    @property
     def done(self) -> bool:
         """Whether everything has arrived."""
         return self.size is not None and self.received.gap_at(0)[0] >= self.size

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-LimitedBy = Literal["path", "window", "peer's disk", "own disk", "CPU", "limit"]
+LimitedBy = Literal["path", "window", "peer's disk", "own disk", "CPU", "limit", "path or sender"]
+"""The last where this end receives, and does not hold the sender back: which of the two it is, only that one knows."""
 
 METER_WINDOW: Final = 0.25  # seconds; short enough to follow a path that changes, long enough to read
 
@@ -37,7 +38,7 @@ class TransferStatistics:
     path_mtu: int
     """Bytes of UDP payload in a datagram."""
     limited_by: LimitedBy
-    """What held sending back for most of the last while."""
+    """What held sending back for most of the last while; of a stream that is received, what does so now."""
 
 
 class SentTotals(NamedTuple):

@@ -121,7 +121,10 @@ class Acceptor:
             self._refuse(message, error)
 
     def _refuse(self, message: Offer | OfferFolder | Settle, error: FileError) -> None:
-        self._destination.tally(message.request).problem(error, message.channel)
+        self._destination.tally(message.request).problem(
+            error, message.channel, name="" if isinstance(message, Settle) else message.name,
+            is_folder=isinstance(message, OfferFolder),
+        )  # fmt: skip
         self._say(Refuse(message.channel, reason_of(error), line_of(error)))
 
     # --- folders -----------------------------------------------------------------------------------------------------

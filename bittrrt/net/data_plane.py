@@ -239,9 +239,12 @@ class DataPlane:
         self._receiving.close(channel)
         self._sending.close(channel)
 
-    def statistics(self, channel: int) -> TransferStatistics:
-        """What a stream that is open does right now. Raises `KeyError` for one that is not."""
-        if channel in self._sending.streams:
+    def statistics(self, channel: int, *, receiving: bool = False) -> TransferStatistics:
+        """What a stream that is open does right now; `receiving`: the other direction of one that goes both ways.
+
+        Raises `KeyError` for one that is not open.
+        """
+        if channel in self._sending.streams and not receiving:
             return self._sending.statistics(channel)
         return self._receiving.statistics(channel, self._sending.statistics(LINK_CHANNEL), self._clock.monotonic())
 

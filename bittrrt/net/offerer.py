@@ -249,7 +249,10 @@ class Offerer:
                 sending.job.tally.done(sending.channel)
             self._over(sending)
         elif isinstance(message, Refuse | Failed):
-            sending.job.tally.problem(error_untrusted(message.reason, message.text), sending.channel)
+            sending.job.tally.problem(
+                error_untrusted(message.reason, message.text), sending.channel, name=self._name(sending),
+                is_folder=isinstance(sending.ready, FolderToSend),
+            )  # fmt: skip
             self._over(sending)
         else:
             raise MalformedMessage("an answer to another question")
@@ -272,7 +275,10 @@ class Offerer:
 
     def _progress(self, sending: _Sending, already: int) -> FileProgress:
         def statistics() -> TransferStatistics | None:
-            return self._plane.statistics(sending.channel) if sending.streaming else None
+            try:
+                return self._plane.statistics(sending.channel) if sending.streaming else None
+            except KeyError:  # its stream has failed, and what follows from that is under way
+                return None
 
         def moved() -> int:
             now = statistics()
@@ -419,7 +425,9 @@ class Offerer:
             sending.ready.content.close()
 
     def _name(self, sending: _Sending) -> str:
-        return sending.ready.item.name if isinstance(sending.ready, ReadyFile) else ""
+        if isinstance(sending.ready, ReadyFile):
+            return sending.ready.item.name
+        return "" if sending.ready is None else sending.ready.name
 
 
 def _close_all(ready: list[Ready]) -> None:

@@ -12,8 +12,8 @@ from typing import Final
 
 from ..errors import CreditExceeded, Rejected
 from ..link.link import Link
-from ..link.receiver import Receiver
-from ..link.transfer_statistics import ReceivedTotals, TransferStatistics
+from ..link.receiver import ReceiveChannel, Receiver
+from ..link.transfer_statistics import LimitedBy, ReceivedTotals, TransferStatistics
 from ..wire.acknowledgement import pack_acknowledgement
 from ..wire.datagram import ACKNOWLEDGEMENT_FLAGS, LINK_CHANNEL, Run
 from ..wire.spans import SpanSet
@@ -21,6 +21,8 @@ from .control_stream import CONTROL_WINDOW, Incoming
 from .handlers import PortHandler
 from .lossy_messages import MessageOrder
 from .streams import INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, DataPlaneListener, ReceivingStream, StreamSink
+
+NEARLY: Final = 0.7  # of a window a round trip: credit is told in quarters, so that a whole one is never reached
 
 Tell = Callable[..., None]
 """Calls a method of the listener with the arguments that follow it; what it raises goes no further."""
@@ -186,8 +188,9 @@ class Receiving:
     def statistics(self, channel: int, path: TransferStatistics, now: float) -> TransferStatistics:
         """What a stream does right now, on a path that `path` tells of. Raises `KeyError` if it is not open."""
         stream = self.streams[channel]
+        rate = stream.meter.read(now)
         return TransferStatistics(
-            rate=stream.meter.read(now),
+            rate=rate,
             acknowledged=stream.channel.received.count(),
             sent=0,
             retransmitted=0,
@@ -198,5 +201,17 @@ class Receiving:
             round_trip=path.round_trip,
             minimum_round_trip=path.minimum_round_trip,
             path_mtu=path.path_mtu,
-            limited_by="path",
+            limited_by=_limit_of(stream.channel, rate * path.round_trip),
         )
+
+
+def _limit_of(channel: ReceiveChannel, in_round_trip: float) -> LimitedBy:
+    """What holds a stream's sender back, as far as this end can tell: its own reader, or the window that it gave.
+
+    `in_round_trip`: bytes that arrive in one.
+    """
+    if channel.unread * 2 >= channel.window:
+        return "own disk"
+    if in_round_trip > NEARLY * channel.window:
+        return "window"
+    return "path or sender"

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
-from ..errors import FileError, MalformedMessage, NotAFile, PeerMisbehaved, ReadFailed, TransferBusy
+from ..errors import FileError, MalformedMessage, PeerMisbehaved, ReadFailed, TransferBusy
 from ..files.goal import Goal
 from ..files.listing import list_untrusted, look_untrusted
 from ..files.partial import Overwrite
@@ -267,7 +267,7 @@ class ServerTransfers(Transfers):
                 return
             for skipped in some:
                 if isinstance(skipped, Skipped):
-                    self._tell_problem(message.request, NotAFile(f"{skipped.name}: left out, {skipped.reason}"))
+                    self._tell_problem(message.request, skipped.error(skipped.name))
             entries = [entry for entry in some if isinstance(entry, Entry)]
             for answer in pack_entries(message.request, [_listed(entry) for entry in entries]):
                 self.send(answer)

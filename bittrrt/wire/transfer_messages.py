@@ -34,6 +34,7 @@ from ..errors import (
     DiskFull,
     FileError,
     FileMissing,
+    LeftOut,
     MalformedMessage,
     NameRefused,
     NotAFile,
@@ -76,6 +77,7 @@ class Reason(Enum):
     NAME = "name"
     MISSING = "missing"
     NOT_A_FILE = "not-a-file"
+    LEFT_OUT = "left-out"
     EXISTS = "exists"
     FOLDER = "folder"
     PERMISSION = "permission"
@@ -93,6 +95,7 @@ _ERRORS: Final[dict[Reason, type[FileError]]] = {
     Reason.NAME: NameRefused,
     Reason.MISSING: FileMissing,
     Reason.NOT_A_FILE: NotAFile,
+    Reason.LEFT_OUT: LeftOut,
     Reason.EXISTS: TargetExists,
     Reason.FOLDER: TargetIsFolder,
     Reason.PERMISSION: PermissionRefused,

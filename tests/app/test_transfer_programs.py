@@ -114,6 +114,42 @@ class TransferProgramTests(SynchronousTestCase):
         ):
             self.assertIn(line, self.run_client(*arguments, status=1).stderr.splitlines()[0])
 
+    def test_links_in_a_folder_are_left_out_with_one_line_each_and_nothing_has_failed(self) -> None:
+        for base in (self.here, self.there):
+            (base / base.name).mkdir()
+            (base / base.name / "a").write_bytes(b"a")
+            (base / base.name / "link").symlink_to("a")
+            (base / base.name / "out").symlink_to("/etc/passwd")
+        for arguments, folder in (
+            (["put", "-r", "here/here", f"{self.host}:"], "here/here"),
+            (["get", "-r", f"{self.host}:there", "here"], "there"),
+        ):
+            done = self.run_client(*arguments)
+            *lines, summary = done.stderr.splitlines()
+            said = [f"{folder}/{name}: left out, a symbolic link is not followed" for name in ("link", "out")]
+            self.assertEqual((lines, done.stdout), (said, ""))
+            self.assertRegex(summary, "^1 file, .*, 2 left out$")
+            self.assertEqual(self.run_client(*arguments, "--quiet").stderr, "")
+            events = [json.loads(line) for line in self.run_client(*arguments, "--json").stdout.splitlines()]
+            self.assertEqual([event["event"] for event in events if "text" in event], ["left-out"] * 2)
+            self.assertEqual((events[-1]["left_out"], events[-1]["failed"]), (2, 0))
+        (self.here / "here" / "caf\udce9").write_bytes(b"")
+        self.run_client("put", "-r", "here/here", f"{self.host}:", status=1)
+
+    def test_a_file_where_a_folder_has_to_be_is_one_line(self) -> None:
+        for base, other in ((self.here, self.there), (self.there, self.here)):
+            (base / f"in{base.name}" / "deep").mkdir(parents=True)
+            for number in range(5):
+                (base / f"in{base.name}" / "deep" / f"{number}").write_bytes(b"a")
+            (other / f"in{base.name}").write_bytes(b"in the way")
+        for arguments in (["put", "-r", "here/inhere", f"{self.host}:"], ["get", "-r", f"{self.host}:inthere", "here"]):
+            errors = self.run_client(*arguments, status=1).stderr.splitlines()[:-1]
+            self.assertEqual(len(errors), 1, errors)
+        for target in ("here/inthere/x", "here/inthere/x/y", "here/inthere/"):
+            done = self.run_client("get", f"{self.host}:inthere/deep/1", target, status=1)
+            line = "Error: here/inthere: a file, where a folder has to be; choose another name\n"
+            self.assertEqual(done.stderr, line)
+
     def test_output_that_cannot_be_written_ends_a_transfer_with_one_line(self) -> None:
         (self.here / "a").write_bytes(bytes(1000))
         with Path("/dev/full").open("w") as full:
@@ -166,6 +202,12 @@ class TransferProgramTests(SynchronousTestCase):
             events = [json.loads(line) for line in output.splitlines()]
             resumed = [event for event in events if event["event"] == "resumed"]
             self.assertGreater(resumed[-1]["already"], 1_000_000)
+            summary = events[-1]
+            self.assertEqual(summary["resumed_bytes"], resumed[-1]["already"])
+            if victim == "client":
+                self.assertEqual(summary["sent_bytes"], len(data) - resumed[-1]["already"])
+            else:
+                self.assertGreaterEqual(summary["sent_bytes"], len(data))
             self.assertEqual((self.there / "big").read_bytes(), data)
             self.assertEqual(os.listdir(self.there), ["big"])
             (self.there / "big").unlink()

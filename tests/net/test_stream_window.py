@@ -44,6 +44,17 @@ class LongPathTests(SessionTestCase):
         for session in (self.opened, self.there.session):
             self.assertEqual((session.write_room.left, session.read_room.left), (MOST_GROWTH, MOST_GROWTH))
 
+    def test_the_receiving_end_says_when_its_window_holds_the_sender_back(self) -> None:
+        self.there.session.read_room.left = 0
+        near, far = self.open_stream()
+        Writer(self.network, near.transport, 64 * 2**20)
+        limits = []
+        for _ in range(12):
+            self.network.run_for(0.5)
+            limits.append(self.there.session.plane.statistics(far.transport.channel, receiving=True).limited_by)
+        self.assertEqual(limits[0], "path or sender")
+        self.assertEqual(set(limits), {"path or sender", "window"})
+
 
 class SlowReaderTests(SessionTestCase):
     delay = (0.05, 0.05)
@@ -59,6 +70,8 @@ class SlowReaderTests(SessionTestCase):
             most = max(most, len(far.transport._in_order.unread) + len(far.transport._in_order._early))
         self.assertGreater(len(far.data), 4 * 2**20)
         self.assertLessEqual(most, FIRST_WINDOW)
+        there = self.there.session.plane.statistics(far.transport.channel, receiving=True)
+        self.assertEqual(there.limited_by, "own disk")
         self.assertLessEqual(writer.most, FIRST_WINDOW + 65536)
 
 
