@@ -83,6 +83,13 @@ class Bench:
             time.sleep(0.05)
 
 
+def add_ends(parser: argparse.ArgumentParser) -> None:
+    """Where the ends are, on the command line."""
+    parser.add_argument("--from", dest="sender", default="", help="goes before the commands of the sending end")
+    parser.add_argument("--to", dest="receiver", default="", help="goes before those of the receiving end")
+    parser.add_argument("--host", default="127.0.0.1", help="the receiving end, for the sending one")
+
+
 def environment() -> dict[str, str]:
     """Ours, with this checkout before what is installed."""
     return os.environ | {"PYTHONPATH": str(CHECKOUT)}
@@ -93,19 +100,29 @@ def bittrrt(*words: str) -> list[str]:
     return [sys.executable, "-c", "from bittrrt.app.cli import main; main()", *words]
 
 
-def measure_bittrrt(bench: Bench, runs: int) -> list[float]:
-    """`bittrrt put`."""
+@contextlib.contextmanager
+def joined_server(bench: Bench) -> Iterator[Callable[..., list[str]]]:
+    """A server at the receiving end that has let a client of the sending end in; makes that client's `put` commands."""
     home, port = bench.directory / "server", free_tcp_port()
     twistd = [sys.executable, "-m", "twisted", "bittrrt", "--home", str(home), "--port", str(port)]
     client = ["--home", str(bench.directory / "client")]
+
+    def put(target: str, *options: str) -> list[str]:
+        return bittrrt(*client, "put", *options, str(bench.file), f"{bench.host}:{port}:{target}")
+
     with bench.serving([*twistd, "--root", str(bench.directory)]):
         bench.until((home / "server.json").exists)
         invite = bittrrt("--home", str(home), "invite", "--host", f"{bench.host}:{port}")
         link = subprocess.run(invite, capture_output=True, text=True, env=environment(), check=True).stdout.strip()
         join = bench.sender + bittrrt(*client, "join", link)
         bench.until(lambda: not subprocess.run(join, capture_output=True, env=environment(), check=False).returncode)
-        put = bittrrt(*client, "put", "--quiet", *bench.options, str(bench.file), f"{bench.host}:{port}:arrivals")
-        return [bench.timed(put) for _ in range(runs)]
+        yield put
+
+
+def measure_bittrrt(bench: Bench, runs: int) -> list[float]:
+    """`bittrrt put`."""
+    with joined_server(bench) as put:
+        return [bench.timed(put("arrivals", "--quiet", *bench.options)) for _ in range(runs)]
 
 
 def measure_scp(bench: Bench, runs: int) -> list[float]:
@@ -151,9 +168,7 @@ def main() -> None:
     parser.add_argument("--mtu", type=int, help="bytes of a datagram; without it the path's are found out")
     parser.add_argument("--peers", default=PEERS)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--from", dest="sender", default="")
-    parser.add_argument("--to", dest="receiver", default="")
-    parser.add_argument("--host", default="127.0.0.1")
+    add_ends(parser)
     arguments = parser.parse_args()
     peers = [name for name in arguments.peers.split(",") if name]
     ours = 0.0
