@@ -144,7 +144,7 @@ class Feed(ServerObserver):
         for entry in self._entries.values():
             entry.row = b""
         self.sweep(ROWS_AT_ONCE)
-        self.close_tick()  # what was read so far is in the snapshot; the rest comes as it is read
+        self.close_tick()  # a snapshot has it all
 
     def rest(self) -> None:
         """Nobody looks any more."""

@@ -52,6 +52,7 @@ class Hub:
         self._slot = 0
         self._next_slot = 0
         self._to_catch_up = 0  # sessions that were not read since somebody looks again
+        self._early: list[tuple[Page, str]] = []  # that wait for these, with what they have already
         self._looks: dict[tuple[str, tuple[int, ...]], tuple[bytes, tuple[int, ...], bool]] = {}
         self._snapshot: tuple[int, list[bytes]] = (-1, [])
         self._turning = LoopingCall(self._turn)
@@ -60,7 +61,7 @@ class Hub:
     @property
     def pages(self) -> int:
         """How many are open."""
-        return sum(map(len, self._pages))
+        return sum(map(len, self._pages)) + len(self._early)
 
     def open(self, request: Request, watched: list[str], after: str) -> Page | None:
         """Stream to `request` from now on; None if too many pages are open.
@@ -76,21 +77,29 @@ class Hub:
             self._start_turning()
         self._next_slot = (self._next_slot + 7) % SLOTS  # 7 has no factor of 20: neighbours are far apart
         page = Page(self, request, self._next_slot, watched)
-        self._pages[page.slot].add(page)
-        page.start(self._missed_since(after))
+        self._early.append((page, after))
+        self._start_early()
         return page
 
     def close(self) -> None:
         """End every stream: the server stops."""
-        for page in [page for pages in self._pages for page in pages]:
+        for page in [page for pages in self._pages for page in pages] + [page for page, _ in self._early]:
             page.drop()
 
     def forget(self, page: Page) -> None:
         """A page is gone."""
         self._pages[page.slot].discard(page)
+        self._early = [each for each in self._early if each[0] is not page]
         if not self.pages and self._turning.running:
             self._turning.stop()
             self.feed.rest()
+
+    def _start_early(self) -> None:
+        """Begin with the pages that wait, unless there are sessions yet to be read: they would miss them."""
+        while self._early and not self._to_catch_up:
+            page, after = self._early.pop(0)
+            self._pages[page.slot].add(page)
+            page.start(self._missed_since(after))
 
     def snapshot(self) -> tuple[int, list[bytes]]:
         """Its tick, and everything in pieces that all pages share."""
@@ -131,6 +140,7 @@ class Hub:
         else:
             count = ROWS_A_SECOND // SLOTS
         self.feed.sweep(count)
+        self._start_early()
         if self._slot == 0:
             data = self.feed.close_tick()
             self.deltas.append((self.feed.tick, event_bytes("delta", data, f"{self.feed.run}-{self.feed.tick}")))
@@ -153,12 +163,12 @@ class Page:
         self._pieces: Iterator[bytes] = iter(())
         self._paused = False
         self._gone = False
+        request.notifyFinish().addBoth(self._finished)
 
     def start(self, missed_since: int | None) -> None:
         """Send what the page has to know first: what it has missed since a tick, or everything."""
         request = self._request
         request.setHeader("content-type", "text/event-stream")
-        request.notifyFinish().addBoth(self._finished)
         request.registerProducer(self, True)
         pieces: list[bytes] = []
         if missed_since is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bittrrt.app import admin_state
+from bittrrt.app import admin_state, admin_stream
 from bittrrt.app.admin_feed import ROWS_A_SECOND
 from bittrrt.app.admin_points import KEPT_POINTS, LOST, PointRing
 from bittrrt.app.admin_stream import KEPT_TICKS, MAX_PAGES, PIECE, parse_watched_untrusted
@@ -207,6 +207,19 @@ class BoundTests(AdminHttpTestCase):
             self.network.run_for(0.5)
         self.assertEqual((self.feed._facts, self.feed._rows, self.feed._ended, len(self.feed)), ({}, {}, [], 0))
         self.assertEqual(self.told(self.stream())[0][2]["facts"], [])
+
+    def test_a_first_page_waits_until_every_session_was_read_and_no_turn_reads_many(self) -> None:
+        for _ in range(4):
+            self.open()
+        self.network.run_for(1.5)
+        self.patch(admin_stream, "ROWS_AT_ONCE", 2)
+        first, second, gone = self.stream(), self.stream(), self.stream()
+        gone.abortConnection()
+        self.assertEqual((first.value(), self.hub.pages), (b"", 2))
+        self.network.run_for(0.11)
+        for page in (first, second, self.stream()):
+            self.assertEqual(len(self.told(page)[0][2]["rows"]), 4)
+        self.assertEqual((self.hub.pages, gone.value()), (3, b""))
 
     def test_at_the_end_every_page_is_closed(self) -> None:
         pages = [self.stream() for _ in range(3)]

@@ -124,7 +124,7 @@ export class Detail {
         ["In flight", bytes(transfer.in_flight)],
         ["Window", bytes(transfer.window)],
         ["Sent again", bytes(transfer.retransmitted)],
-        ["Limited by", LIMITS[transfer.limited_by] ?? (transfer.limited_by || "the client knows")],
+        ["Limited by", LIMITS[transfer.limited_by] ?? (transfer.limited_by || "known at the client")],
       ];
       told.forEach(([name, value], at) => {
         setText(figures.children[at].children[0], name);

@@ -48,6 +48,11 @@ export function age(milliseconds) {
   return `${whole} ${name} ${Math.floor((seconds % size) / next)} ${nextName}`;
 }
 
+/** A span of time in its largest unit, for a column. */
+export function shortAge(milliseconds) {
+  return age(milliseconds).split(" ").slice(0, 2).join(" ");
+}
+
 /** The time of day of ms since 1970. */
 export function clock(at) {
   const date = new Date(at);

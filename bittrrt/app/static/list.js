@@ -1,7 +1,7 @@
 /* The list of sessions: filtered, sorted, a page of it at a time, so that a thousand cost no more than twenty-five. */
 
 import { byId, fit, make, setText } from "./element.js";
-import { age, ms, NOTHING, percent, rate, shortKey } from "./format.js";
+import { ms, NOTHING, percent, rate, shortAge, shortKey } from "./format.js";
 
 const PAGE = 25; // rows
 const PORTS = ["ctrl", "up", "dn"];
@@ -111,7 +111,7 @@ export class List {
     setText(loss, over ? NOTHING : percent(session.loss));
     loss.classList.toggle("bad", !over && session.loss > 0);
     setText(speed, rate(session.rate));
-    setText(since, age((session.closed_ms || this.model.now()) - session.opened_ms));
+    setText(since, shortAge((session.closed_ms || this.model.now()) - session.opened_ms));
   }
 }
 
