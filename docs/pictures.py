@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.text import Text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bittrrt.app.admin_page import ADMIN_FILE, known_page
+from bittrrt.app.admin_file import ADMIN_FILE, known_page
 from bittrrt.files.authorized_clients import AuthorizedClients
 from bittrrt.files.home import Home
 from bittrrt.files.identity import load_or_create_identity

@@ -5,7 +5,6 @@ admin.json, 0600 --> GET URL/api/state, Authorization: Bearer SECRET --> ServerS
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -14,22 +13,14 @@ from twisted.internet import defer, error
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed, readBody
 from twisted.web.http_headers import Headers
 
-from ..errors import LinkError, NotBittrRt, SettingsError, Unreachable
+from ..errors import LinkError, NotBittrRt, Unreachable
 from ..files.home import Home
+from .admin_file import ADMIN_FILE, AdminAddress, admin_address
 from .views import Event, ServerView, SessionView
 
-ADMIN_FILE: Final = "admin.json"
 TIME_LIMIT: Final = 10.0  # seconds for an answer; a server with a thousand sessions takes a tenth of one
 
 _OK: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class AdminAddress:
-    """Where the page of the server that runs here is, and what opens it."""
-
-    url: str
-    secret: str = field(repr=False)
 
 
 class ServerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,21 +33,6 @@ class ServerState(msgspec.Struct, frozen=True, kw_only=True):
     """Those that ended a short time ago."""
     events: list[Event]
     """The last ones, oldest first."""
-
-
-def admin_address(home: Home) -> AdminAddress | None:
-    """What the server that runs with this home has left there; None if none does, or it has no page.
-
-    Raises `SettingsError` for a file that cannot be read, or that others than its owner can read.
-    """
-    text = home.read_secret(ADMIN_FILE)
-    if text is None:
-        return None
-    try:
-        return msgspec.json.decode(text, type=AdminAddress)
-    except msgspec.MsgspecError as wrong:
-        path = home.path / ADMIN_FILE
-        raise SettingsError(f"{path}: {wrong}; delete it, and start the server again") from None
 
 
 class AdminClient:

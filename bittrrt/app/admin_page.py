@@ -11,12 +11,10 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -33,6 +31,7 @@ from ..settings import DEFAULT_ADMIN, Settings
 from ..wire.endpoint import show_host_port
 from .admin_actions import Actions
 from .admin_feed import Feed
+from .admin_file import AdminAddress, remove_admin_address, write_admin_address
 from .admin_guard import Guard, new_secret
 from .admin_points import Points
 from .admin_site import AdminRoot, AdminSite
@@ -41,24 +40,7 @@ from .admin_stream import Hub
 from .invitation import ip_address_is_wildcard, own_address
 from .watch import Watch
 
-ADMIN_FILE: Final = "admin.json"
-"""Where programs of this machine find the page of the server that runs, and the secret."""
 NO_PAGE: Final = "none"
-
-
-class AdminFile(msgspec.Struct, frozen=True):
-    """What is in `ADMIN_FILE`."""
-
-    url: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return f"<the page at {self.url}>"
-
-    @property
-    def link(self) -> str:
-        """What a person opens in a browser, to look and to act."""
-        return f"{self.url}#secret={self.secret}"
 
 
 class AdminPage:
@@ -122,20 +104,19 @@ class AdminPage:
         """
         if self._port is None:
             return
-        file = AdminFile(self.url, self._secret)
-        self._home.write(ADMIN_FILE, msgspec.json.encode(file).decode() + "\n")
+        address = AdminAddress(self.url, self._secret)
+        write_admin_address(self._home, address)
         self.log.info("The page is at {url}, and 'bittrrt page' prints the link that lets you act", url=self.url)
         terminal = sys.__stdout__  # Twisted's log has the other one
         if terminal is not None and terminal.isatty():
-            print(f"The page: {file.link}", file=terminal, flush=True)
+            print(f"The page: {address.link}", file=terminal, flush=True)
 
     def close(self) -> Deferred[Any]:
         """End every page. Fires when nobody can connect any more."""
         port, self._port = self._port, None
         if port is None:
             return succeed(None)
-        with suppress(OSError):
-            (self._home.path / ADMIN_FILE).unlink(missing_ok=True)
+        remove_admin_address(self._home)
         self.hub.close()
         return maybeDeferred(port.stopListening)
 
@@ -143,17 +124,6 @@ class AdminPage:
 def endpoint_of(settings: Settings) -> str:
     """The endpoint string of the page that is to be."""
     return DEFAULT_ADMIN if settings.admin is None else settings.admin
-
-
-def known_page(home: Home) -> AdminFile:
-    """The page of the server that runs with `home`. Raises `SettingsError` if there is none."""
-    text = home.read_secret(ADMIN_FILE)
-    if text is None:
-        raise SettingsError(f"no server with a page runs with {home.path}: start one, without --admin {NO_PAGE}")
-    try:
-        return msgspec.json.decode(text, type=AdminFile)
-    except msgspec.MsgspecError as error:
-        raise SettingsError(f"{home.path / ADMIN_FILE}: {error}; start the server again") from None
 
 
 def page_url(description: str, host: str, number: int) -> str:

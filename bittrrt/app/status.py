@@ -12,7 +12,8 @@ from ..files.authorized_clients import AuthorizedClients
 from ..files.home import Home
 from ..files.identity import load_identity
 from ..files.known_servers import KnownServers
-from .admin_client import AdminClient, ServerState, admin_address
+from .admin_client import AdminClient, ServerState
+from .admin_file import admin_address
 from .running import run_command
 from .views import ServerView, SessionView
 

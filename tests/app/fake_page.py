@@ -11,7 +11,8 @@ from twisted.internet import reactor
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from bittrrt.app.admin_client import ADMIN_FILE, ServerState
+from bittrrt.app.admin_client import ServerState
+from bittrrt.app.admin_file import ADMIN_FILE
 from bittrrt.app.views import Event, PortView, ServerView, SessionView, TransferView
 from bittrrt.files.home import Home
 

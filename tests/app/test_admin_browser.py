@@ -8,7 +8,7 @@ from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittrrt.app.admin_page import known_page
+from bittrrt.app.admin_file import known_page
 from bittrrt.files.authorized_clients import AuthorizedClients
 
 from .browser import MISSING, Browser

@@ -12,7 +12,8 @@ from twisted.internet.defer import ensureDeferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.server import Site
 
-from bittrrt.app.admin_client import ADMIN_FILE, AdminAddress, AdminClient, admin_address
+from bittrrt.app.admin_client import AdminClient
+from bittrrt.app.admin_file import ADMIN_FILE, AdminAddress, admin_address
 from bittrrt.errors import LinkError, NotBittrRt, SettingsError, Unreachable
 from bittrrt.files.home import Home
 

@@ -13,7 +13,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.app import tap
-from bittrrt.app.admin_page import ADMIN_FILE, AdminFile, check_admin, known_page, page_url
+from bittrrt.app.admin_file import ADMIN_FILE, AdminAddress, known_page
+from bittrrt.app.admin_page import check_admin, page_url
 from bittrrt.errors import SettingsError
 from bittrrt.settings import DEFAULT_ADMIN, Settings
 
@@ -147,7 +148,7 @@ class EndpointTests(SynchronousTestCase):
         self.assertNotIn("0.0.0.0", page_url("tcp:6780", "0.0.0.0", 6780))
 
     def test_the_secret_is_in_no_repr_and_in_the_fragment_of_the_link(self) -> None:
-        file = AdminFile("http://127.0.0.1:6780/", "secret" * 7)
+        file = AdminAddress("http://127.0.0.1:6780/", "secret" * 7)
         self.assertNotIn(file.secret, repr(file))
         self.assertEqual(file.link, f"http://127.0.0.1:6780/#secret={file.secret}")
 
