@@ -192,9 +192,10 @@ class History:
         """
         with self._transaction():
             sessions = self._sessions(batch)
+            # A generator, so that the interpreter is given away at every row, and not kept while a list is made.
             self._connection.executemany(
                 "INSERT OR REPLACE INTO minute VALUES (?,?,?, ?,?, ?,?,?,?,?,?,?,?, ?,?)",
-                [_minute_values(row, sessions[row.peer, row.link]) for row in batch.minutes],
+                (_minute_values(row, sessions[row.peer, row.link]) for row in batch.minutes),
             )
             self._connection.executemany(
                 "INSERT INTO transfer (at_ms, session, direction, name, files, bytes, failed, seconds)"
