@@ -24,6 +24,8 @@ from ..net.takers import Takers
 from ..net.tls import ConnectionCreator
 from ..net.turns import in_thread_of
 from ..settings import Settings
+from .loop_delay import LoopDelay
+from .metrics import Metrics
 from .systemd import notify
 from .watch import Watch
 
@@ -42,6 +44,8 @@ class ServerService(Service):
         self._files = FileService(Shares(settings.root), Takers(), in_thread_of(reactor), reactor, self.server.clock)
         self.server.accept_data = self._accept_data
         self._factory = RendezvousFactory(self.server, ConnectionCreator(identity), reactor)
+        self._loop_delay = LoopDelay(reactor, self.server.clock.monotonic)
+        self.metrics = Metrics(self.server, self.watch, self._factory, self._loop_delay.delays)
         self._reactor = reactor
         self._port: Any = None
         self._sweeping = LoopingCall(self.server.sweep)
@@ -62,6 +66,7 @@ class ServerService(Service):
         for problem in self.server.authorized.problems():
             self.log.warn("{problem}", problem=problem)
         self._start_sweeping()
+        self._loop_delay.start()
         self._reactor.callWhenRunning(self._ready)
 
     def _ready(self) -> None:
@@ -104,6 +109,7 @@ class ServerService(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         if self._sweeping.running:
             self._sweeping.stop()
+        self._loop_delay.stop()
         port, self._port = self._port, None
         if port is not None:
             yield maybeDeferred(port.stopListening)
