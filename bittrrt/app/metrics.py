@@ -51,6 +51,7 @@ DROPS: Final = tuple(name for name in Counters.__slots__ if name not in TRAFFIC)
 SHARES: Final = (0.01, 0.05, 0.2)
 """Of heartbeats that were lost: one that people notice in a call, one that slows transfers, one that needs mending."""
 
+_AT: Final = {port_type: at for at, port_type in enumerate(PortType)}
 _Samples = Mapping[tuple[str, ...], float]
 
 
@@ -97,7 +98,7 @@ class Metrics(ServerObserver, Collector):
     def heartbeat_measured(self, client: Client, port_type: PortType, round_trip: float) -> None:
         """See `ServerObserver`."""
         self._round_trips[port_type].observe(round_trip)
-        path = client.conn.handlers_by_type[port_type].path
+        path = client.conn.handlers[_AT[port_type]].path
         if path.answered > 1:  # one round trip has none
             self._jitters[port_type].observe(path.jitter)
 
