@@ -146,7 +146,6 @@ class PutTests(TransferTestCase):
         self.assertEqual(tree_of(self.there), tree_of(self.here))
         self.assertLess(self.clock.seconds(), 4)  # 20 round trips of 100 ms for each 256, and the disk's turns
 
-
     def test_the_digest_takes_no_round_trip_of_its_own(self) -> None:
         write(self.here / "file", Random(1).randbytes(100_000))
         self.finish(self.put("file"))
