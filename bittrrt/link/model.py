@@ -269,7 +269,7 @@ class Model(Congestion):
         state = self.state
         gain = self._up_gain if state is State.UP else PACING_GAINS[state]
         pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
-        if sample.delivered >= INITIAL_DATAGRAMS * self._datagram_size or pacing_rate > self.pacing_rate:
+        if sample.delivered > 2 * self._datagram_size or pacing_rate > self.pacing_rate:
             self.pacing_rate = pacing_rate  # before, it was a message or two: their rate is not to slow the first data
         if state is State.PROBE_ROUND_TRIP:
             target = PROBE_ROUND_TRIP_GAIN * self.product
