@@ -5,6 +5,10 @@
 
 Whole programs, from start to end: Python's start, the rendezvous, the digest and the disk included. `--from` and `--to`
 go before the commands of the sending and the receiving end, where these are test hosts of their own. See peers.md.
+
+Of `bittrrt put` it prints too what CPU either end takes, disk and digest included, beyond a file of one byte (for each
+datagram where --mtu tells how many there are), and its peak memory beyond that of an idle server, or of a client with
+such a file.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rig import free_tcp_port
@@ -29,6 +34,27 @@ from rig import free_tcp_port
 CHECKOUT = Path(__file__).parent.parent
 START_LIMIT = 10.0  # seconds for a server to listen
 PEERS = "scp,srt"
+
+
+TICK = os.sysconf("SC_CLK_TCK")
+OVERHEAD = 48  # bytes of a datagram that are no payload
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one end has used."""
+
+    cpu: float
+    """Seconds."""
+    memory: float
+    """MB, the most so far."""
+
+
+def use_of(pid: int) -> Use:
+    """Of a process that runs."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    peak = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return Use((int(fields[11]) + int(fields[12])) / TICK, int(peak.split()[1]) / 1024)
 
 
 class Bench:
@@ -39,6 +65,9 @@ class Bench:
         self.receiver: list[str] = shlex.split(arguments.receiver)
         self.host: str = arguments.host
         self.options = ["--mtu", str(arguments.mtu)] if arguments.mtu else []
+        self.datagrams = arguments.megabytes * 1e6 / (arguments.mtu - OVERHEAD) if arguments.mtu else None
+        self.last_use = Use(0.0, 0.0)
+        """Of the last command of the sending end."""
         self.directory = directory
         self.arrivals = directory / "arrivals"
         self.file = directory / "file"
@@ -47,14 +76,14 @@ class Bench:
                 out.write(os.urandom(1_000_000))
 
     @contextlib.contextmanager
-    def serving(self, command: list[str]) -> Iterator[None]:
+    def serving(self, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         """A server at the receiving end, for as long as this lasts."""
         with (self.directory / "log").open("ab") as log:
             process = subprocess.Popen(
                 self.receiver + command, stdout=log, stderr=log, cwd=self.directory, env=environment()
             )
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait(START_LIMIT)
@@ -62,15 +91,21 @@ class Bench:
     def timed(self, command: list[str]) -> float:
         """Seconds that a command of the sending end takes. Ends the bench if it fails, or the file is not the same."""
         self.arrivals.mkdir()
-        began = time.monotonic()
-        done = subprocess.run(
-            self.sender + command, capture_output=True, text=True, cwd=self.directory, env=environment(), check=False
-        )
-        took = time.monotonic() - began
+        with tempfile.TemporaryFile() as said:
+            began = time.monotonic()
+            process = subprocess.Popen(
+                self.sender + command, stdout=said, stderr=said, cwd=self.directory, env=environment()
+            )
+            _, status, used = os.wait4(process.pid, 0)
+            took = time.monotonic() - began
+            process.returncode = os.waitstatus_to_exitcode(status)
+            said.seek(0)
+            output = said.read().decode(errors="replace")
+        self.last_use = Use(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
         arrived = self.arrivals / "file"
         self.until(lambda: arrived.exists() and arrived.stat().st_size == self.file.stat().st_size)  # SRT writes on
-        if done.returncode or not filecmp.cmp(self.file, arrived, shallow=False):
-            raise SystemExit(f"{shlex.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        if process.returncode or not filecmp.cmp(self.file, arrived, shallow=False):
+            raise SystemExit(f"{shlex.join(command)}: exit {process.returncode}\n{output}")
         shutil.rmtree(self.arrivals)
         return took
 
@@ -97,12 +132,14 @@ def environment() -> dict[str, str]:
 
 def bittrrt(*words: str) -> list[str]:
     """The command line, of this checkout."""
-    return [sys.executable, "-c", "from bittrrt.app.cli import main; main()", *words]
+    return [sys.executable, "-c", "from bittrrt.app.program import main; main()", *words]
 
 
 @contextlib.contextmanager
-def joined_server(bench: Bench) -> Iterator[Callable[..., list[str]]]:
-    """A server at the receiving end that has let a client of the sending end in; makes that client's `put` commands."""
+def joined_server(bench: Bench) -> Iterator[tuple[Callable[..., list[str]], int]]:
+    """A server at the receiving end that has let a client of the sending end in: what makes its `put` commands,
+    and the server's process id.
+    """
     home, port = bench.directory / "server", free_tcp_port()
     twistd = [sys.executable, "-m", "twisted", "bittrrt", "--home", str(home), "--port", str(port)]
     client = ["--home", str(bench.directory / "client")]
@@ -110,19 +147,35 @@ def joined_server(bench: Bench) -> Iterator[Callable[..., list[str]]]:
     def put(target: str, *options: str) -> list[str]:
         return bittrrt(*client, "put", *options, str(bench.file), f"{bench.host}:{port}:{target}")
 
-    with bench.serving([*twistd, "--root", str(bench.directory)]):
+    with bench.serving([*twistd, "--root", str(bench.directory)]) as server:
         bench.until((home / "server.json").exists)
         invite = bittrrt("--home", str(home), "invite", "--host", f"{bench.host}:{port}")
         link = subprocess.run(invite, capture_output=True, text=True, env=environment(), check=True).stdout.strip()
         join = bench.sender + bittrrt(*client, "join", link)
         bench.until(lambda: not subprocess.run(join, capture_output=True, env=environment(), check=False).returncode)
-        yield put
+        yield put, server.pid
 
 
 def measure_bittrrt(bench: Bench, runs: int) -> list[float]:
     """`bittrrt put`."""
-    with joined_server(bench) as put:
-        return [bench.timed(put("arrivals", "--quiet", *bench.options)) for _ in range(runs)]
+    with joined_server(bench) as (put, server):
+        command = put("arrivals", "--quiet", *bench.options)
+        whole, idle = bench.file.rename(bench.directory / "whole"), use_of(server)
+        bench.file.write_bytes(b"1")
+        bench.timed(command)
+        start, before = bench.last_use, use_of(server)
+        whole.rename(bench.file)
+        took = [bench.timed(command) for _ in range(runs)]
+        after = use_of(server)
+        print_use(bench, "sender", bench.last_use.cpu - start.cpu, bench.last_use.memory - start.memory)
+        print_use(bench, "receiver", (after.cpu - before.cpu) / runs, after.memory - idle.memory)
+        return took
+
+
+def print_use(bench: Bench, end: str, cpu: float, memory: float) -> None:
+    """A line about one end of a transfer."""
+    each = "" if bench.datagrams is None else f", {cpu / bench.datagrams * 1e6:.2f} us a datagram"
+    print(f"{end:8s} {cpu:7.2f} s of CPU{each}; {memory:.0f} MB of memory at most")
 
 
 def measure_scp(bench: Bench, runs: int) -> list[float]:

@@ -164,7 +164,8 @@ class TransferProgramTests(SynchronousTestCase):
         (self.here / "big").write_bytes(bytes(2_000_000))
         random = Random(4)
         begun = self.command("put", "--limit", "20M", "here/big", f"{self.host}:")
-        begun[2] = f"import bittrrt; print(flush=True); {begun[2]}"  # before that, Ctrl-C meets no program yet
+        # before it prints, Ctrl-C meets no program yet
+        begun[2] = f"import bittrrt.app.program; print(flush=True); {begun[2]}"
         for moment in (0.0, 0.05, 0.2, 0.4, 0.6, 0.9, 1.1, 1.3):
             client = subprocess.Popen(
                 begun, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.environment, cwd=self.base
