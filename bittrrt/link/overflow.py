@@ -124,7 +124,7 @@ class Overflow:
     def answer(self, in_flight: float, height: float, now: float) -> None:
         """Yield to an overflow with so many bytes in flight and `height` seconds of queue, or stand and watch it."""
         early = now - self._answered < SOON * self._time_to(self._top or in_flight)
-        soon = early and self._overflows > STARTUP_OVERFLOWS
+        soon = early and self._overflows > STARTUP_OVERFLOWS and not self.contended  # then the own probes overflow it
         self._overflows += 1
         self._answered = now
         if soon:
