@@ -10,7 +10,9 @@ A path's own loss is there in every round trip; a queue that overflows drops muc
 ones. Beside a TCP CUBIC flow, yielding as it does leaves it its share. Beside a flow that yields to nothing (TCP BBR)
 each yielding loses a part of the own share for good: then there is no bound, and the model alone decides, as it does
 over there. Which of them it is shows in the queue after an overflow at which this end stood. Measured in simulation, it
-shrinks to 47-73 % of its height beside CUBIC, and to 77-95 % beside BBR, over shares from 25 to 90 %.
+shrinks to 47-73 % of its height beside CUBIC, and to 77-95 % beside BBR, over shares from 25 to 90 %. Beside the BBR of
+Linux the queue wavers more, but overflows again within a second or so, where CUBIC takes its time to come back: an
+overflow that comes so soon after another one says that nobody yields, whatever the queue does.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ WATCHED_ROUNDS: Final = 8
 STAYED: Final = 0.75  # of the queue's height: least of the watched rounds, above which nobody yielded
 READINGS: Final = 3  # whose median counts
 STAND: Final = 1 / 2  # chance to stand and watch, while others yield
-SOON: Final = 0.5  # of CUBIC's time back to its top: an overflow sooner than that is seldom of a flow that yields
+SOON: Final = 0.5  # of CUBIC's time back to its top: an overflow sooner than that is not of a flow that yields
+STARTUP_OVERFLOWS: Final = 2  # which come for their own reasons
 STAND_CONTENDED: Final = 5 / 6  # while nobody does: two of this kind, each standing, would never find out otherwise
 BRIEF_ROUNDS: Final = 4  # of yielding while contended
 
@@ -42,6 +45,7 @@ class Overflow:
     """What one path's queue drops, and what to make of it."""
 
     __slots__ = (
+        "_answered",
         "_before",
         "_begun",
         "_begun_round",
@@ -49,6 +53,7 @@ class Overflow:
         "_last",
         "_losses",
         "_lowest",
+        "_overflows",
         "_random",
         "_readings",
         "_round",
@@ -65,6 +70,8 @@ class Overflow:
         """Whether the last round lost more than the path does by itself."""
         self._round = 0
         self._last = -2  # round of the last overflow
+        self._overflows = 0
+        self._answered = 0.0  # when the last of them was
         self._top: float | None = None  # bytes in flight when this end yielded last
         self._begun = 0.0  # when that was
         self._begun_round = 0
@@ -105,25 +112,30 @@ class Overflow:
             return
         self._watch_until = None
         reading = self._lowest / self._height
+        self._learn(reading)
+        if reading <= STAYED and not self.contended:
+            self._yield(self._watched_in_flight, now)
+
+    def _learn(self, reading: float) -> None:
         self._readings.append(reading)
         if self.contended:
             self._top = self._before = None
-        elif reading <= STAYED:
-            self._yield(self._watched_in_flight, now)
 
     def answer(self, in_flight: float, height: float, now: float) -> None:
         """Yield to an overflow with so many bytes in flight and `height` seconds of queue, or stand and watch it."""
-        if self._watch_until is not None:
+        early = now - self._answered < SOON * self._time_to(self._top or in_flight)
+        soon = early and self._overflows > STARTUP_OVERFLOWS and not self.contended  # then the own probes overflow it
+        self._overflows += 1
+        self._answered = now
+        if soon:
+            self._watch_until = None
+            self._learn(1.0)
+        if soon or self._watch_until is not None:
             return
-        top, since = self._top, now - self._begun
         if self.contended:
             stand = self._random.random() < STAND_CONTENDED
-        elif top is not None:
-            twice = self._before is not None and self._before[0] is not None  # startup overflows for its own reasons
-            soon = twice and since < SOON * self._time_to(top)
-            stand = soon or self._random.random() < STAND
         else:
-            stand = False
+            stand = self._top is not None and self._random.random() < STAND
         if stand:
             self._watch_until = self._round + WATCHED_ROUNDS
             self._height = self._lowest = height

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittrrt.link.congestion import Sample
 from bittrrt.link.cubic import Cubic
 from bittrrt.link.model import FEW_DATAGRAMS, SLOW_START_DATAGRAMS, STARTUP_GAIN, Model, State
-from bittrrt.link.overflow import BETA, Overflow
+from bittrrt.link.overflow import BETA, STARTUP_OVERFLOWS, Overflow
 from bittrrt.link.round_trip import RoundTrip
 from bittrrt.link.rounds import MaximumOfRounds, Round
 
@@ -168,8 +168,19 @@ class OverflowTests(SynchronousTestCase):
     def test_a_queue_that_shrank_shows_that_somebody_yields(self) -> None:
         for _ in range(40):
             self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
-            self.rounds(10, 0, quickest=0.07)
+            self.rounds(40, 0, quickest=0.07)
         self.assertFalse(self.overflow.contended)
+
+    def test_overflows_that_follow_one_another_soon_show_that_nobody_yields(self) -> None:
+        for _ in range(STARTUP_OVERFLOWS + 1):
+            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
+            self.rounds(5, 0, quickest=0.06)
+        self.assertFalse(self.overflow.contended)
+        for _ in range(4):
+            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
+            self.rounds(5, 0, quickest=0.06)
+        self.assertTrue(self.overflow.contended)
+        self.assertEqual(self.overflow.bound(self.round.count * 0.1), math.inf)
 
 
 class MaximumOfRoundsTests(SynchronousTestCase):
