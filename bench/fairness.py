@@ -160,8 +160,8 @@ def main() -> None:
     for name in arguments.beside.split(","):
         with tempfile.TemporaryDirectory() as directory:
             bench = Bench(arguments, Path(directory))
-            with joined_server(bench) as (put, _):
-                figures = [measure(bench, put, name, run, arguments.seconds) for run in range(arguments.runs)]
+            with joined_server(bench) as joined:
+                figures = [measure(bench, joined.put, name, run, arguments.seconds) for run in range(arguments.runs)]
         if len(figures) > 1:
             print(f"beside {name:6s} median {statistics.median(figures):.3f}", flush=True)
 

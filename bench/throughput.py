@@ -135,31 +135,46 @@ def bittrrt(*words: str) -> list[str]:
     return [sys.executable, "-c", "from bittrrt.app.program import main; main()", *words]
 
 
+@dataclass(frozen=True)
+class Joined:
+    """A server that runs, and a client that it has let in."""
+
+    home: list[str]
+    """The client's `--home`."""
+    address: str
+    """The server, HOST:PORT."""
+    file: Path
+    pid: int
+    """Of the server."""
+
+    def command(self, name: str, *words: str) -> list[str]:
+        """One of the client's commands."""
+        return bittrrt(*self.home, name, *words)
+
+    def put(self, target: str, *options: str) -> list[str]:
+        """That puts the file there."""
+        return self.command("put", *options, str(self.file), f"{self.address}:{target}")
+
+
 @contextlib.contextmanager
-def joined_server(bench: Bench) -> Iterator[tuple[Callable[..., list[str]], int]]:
-    """A server at the receiving end that has let a client of the sending end in: what makes its `put` commands,
-    and the server's process id.
-    """
+def joined_server(bench: Bench) -> Iterator[Joined]:
+    """A server at the receiving end that has let a client of the sending end in."""
     home, port = bench.directory / "server", free_tcp_port()
     twistd = [sys.executable, "-m", "twisted", "bittrrt", "--home", str(home), "--port", str(port)]
     client = ["--home", str(bench.directory / "client")]
-
-    def put(target: str, *options: str) -> list[str]:
-        return bittrrt(*client, "put", *options, str(bench.file), f"{bench.host}:{port}:{target}")
-
     with bench.serving([*twistd, "--root", str(bench.directory)]) as server:
         bench.until((home / "server.json").exists)
         invite = bittrrt("--home", str(home), "invite", "--host", f"{bench.host}:{port}")
         link = subprocess.run(invite, capture_output=True, text=True, env=environment(), check=True).stdout.strip()
         join = bench.sender + bittrrt(*client, "join", link)
         bench.until(lambda: not subprocess.run(join, capture_output=True, env=environment(), check=False).returncode)
-        yield put, server.pid
+        yield Joined(client, f"{bench.host}:{port}", bench.file, server.pid)
 
 
 def measure_bittrrt(bench: Bench, runs: int) -> list[float]:
     """`bittrrt put`."""
-    with joined_server(bench) as (put, server):
-        command = put("arrivals", "--quiet", *bench.options)
+    with joined_server(bench) as joined:
+        command, server = joined.put("arrivals", "--quiet", *bench.options), joined.pid
         whole, idle = bench.file.rename(bench.directory / "whole"), use_of(server)
         bench.file.write_bytes(b"1")
         bench.timed(command)
