@@ -39,6 +39,7 @@ CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, 
 WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows at once
 FULL_GROWTH: Final = 1.25  # a round in which the rate grew by less was one at the path's limit
 FULL_ROUNDS: Final = 3
+EARLIER_ROUNDS: Final = 3  # until what was lost before a cut of the flight is found, and the flight is back
 JITTER_ROUNDS: Final = 7  # whose median spread of round trips is the path's jitter
 LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
@@ -87,15 +88,15 @@ class Model(Congestion):
         self.minimum_round_trip = round_trip.minimum if round_trip.latest is not None else 0.0
         """Seconds, the least of the last ten or so; 0 before the first."""
         self._minimum_at = now
-        self._overflow = Overflow(random)
+        self._overflow = Overflow()
         self._spreads: deque[float] = deque(maxlen=JITTER_ROUNDS)
         self._spread = 0.0  # seconds between the quickest and the slowest round trip of a round: jitter
         self.state = State.STARTUP
         self._state_since = now
         self._full_rate = 0.0
         self._full_rounds = 0
-        self._startup_window = 0
-        self._drained_in = -1  # the round in which the last losses of startup are found
+        self._earlier_flight = 0  # bytes, at the end of startup or before a probe of the round trip: more than now
+        self._earlier_until = -1  # the round in which the last losses of that time are found
         self._rate_before_up = 0.0
         self._cruise_until = 0.0
         self._up_gain = UP_GAIN
@@ -175,13 +176,12 @@ class Model(Congestion):
         return known and quickest > QUEUE * minimum and quickest - minimum > self._spread
 
     def _judge_losses(self, sample: Sample) -> None:
-        seen, minimum, overflow = self._round, self.minimum_round_trip, self._overflow
-        size, now = self._datagram_size, sample.now
-        if overflow.happened(seen, now, minimum=minimum, queued=self._queued, datagram_size=size):
+        seen, overflow, now = self._round, self._overflow, sample.now
+        if overflow.happened(seen, queued=self._queued, datagram_size=self._datagram_size):
             in_flight = sample.in_flight + seen.lost
-            if seen.count <= self._drained_in:  # sent in startup, and more than now
-                in_flight = max(in_flight, self._startup_window)
-            overflow.answer(in_flight, seen.slowest - minimum, now)
+            if self.state is State.PROBE_ROUND_TRIP or seen.count <= self._earlier_until:
+                in_flight = max(in_flight, self._earlier_flight)
+            overflow.answer(in_flight, now)
             if self.state is State.UP:
                 self._enter(State.DOWN, now)
         elif overflow.excess and not self._queued and self.state is not State.STARTUP:
@@ -215,7 +215,7 @@ class Model(Congestion):
         queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
         overflown = self._overflow.excess and seen.loss > STARTUP_LOSS
         if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
-            self._startup_window, self._drained_in = self.window, seen.count + 3
+            self._earlier_flight, self._earlier_until = self.window, seen.count + EARLIER_ROUNDS
             self._enter(State.DRAIN, sample.now)
 
     def _move_on(self, sample: Sample) -> None:
@@ -237,6 +237,7 @@ class Model(Congestion):
         elif state is State.PROBE_ROUND_TRIP:
             self._probe_round_trip(sample)
         if now - self._minimum_at > MINIMUM_LIFETIME and state not in (State.PROBE_ROUND_TRIP, State.STARTUP):
+            self._earlier_flight = sample.in_flight
             self._enter(State.PROBE_ROUND_TRIP, now)
 
     def _probe_round_trip(self, sample: Sample) -> None:
@@ -251,6 +252,7 @@ class Model(Congestion):
         if sample.now >= self._probe_until and self._quickest_probe < float("inf"):
             self.minimum_round_trip = self._quickest_probe
             self._minimum_at = sample.now
+            self._earlier_until = self._round.count + EARLIER_ROUNDS
             self._enter(State.CRUISE, sample.now)
 
     def _enter(self, state: State, now: float) -> None:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittrrt.link.congestion import Sample
 from bittrrt.link.cubic import Cubic
 from bittrrt.link.model import FEW_DATAGRAMS, SLOW_START_DATAGRAMS, STARTUP_GAIN, Model, State
-from bittrrt.link.overflow import BETA, STARTUP_OVERFLOWS, Overflow
+from bittrrt.link.overflow import BETA, CALM_ROUNDS, LOSS_ROUNDS, Overflow
 from bittrrt.link.round_trip import RoundTrip
 from bittrrt.link.rounds import MaximumOfRounds, Round
 
@@ -127,60 +127,81 @@ class CubicTests(SynchronousTestCase):
 
 class OverflowTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.overflow = Overflow(Random(1))
+        self.overflow = Overflow()
         self.round = Round()
 
-    def rounds(self, count: int, lost: int, *, queued: bool = True, quickest: float = 0.1) -> list[bool]:
+    def rounds(self, count: int, lost: int, *, queued: bool = True) -> list[bool]:
         """So many rounds of a hundred datagrams, `lost` of each lost."""
         judged = []
         for _ in range(count):
             self.round.acknowledged, self.round.lost = (100 - lost) * 1000, lost * 1000
-            self.round.quickest = quickest
-            now = self.round.count * 0.1
-            judged.append(self.overflow.happened(self.round, now, minimum=0.05, queued=queued, datagram_size=1000))
+            judged.append(self.overflow.happened(self.round, queued=queued, datagram_size=1000))
             self.round.begin(0)
         return judged
 
     def test_loss_that_is_always_there_is_no_overflow(self) -> None:
         self.rounds(16, 5, queued=False)
         self.assertNotIn(True, self.rounds(30, 5))
+        self.assertFalse(self.overflow.contended)
 
     def test_much_loss_in_one_round_is_an_overflow_if_a_queue_stands(self) -> None:
-        self.rounds(16, 1)
+        self.rounds(16, 1, queued=False)
         self.assertEqual(self.rounds(1, 20, queued=False), [False])
         self.assertTrue(self.overflow.excess)
         self.assertEqual(self.rounds(2, 20), [True, False])
 
+    def test_two_datagrams_lost_in_a_queue_are_an_overflow_where_the_path_loses_none(self) -> None:
+        self.rounds(16, 0, queued=False)
+        self.assertEqual(self.rounds(1, 1), [False])
+        self.assertEqual(self.rounds(1, 2), [True])
+
+    def test_one_round_of_an_overflow_without_a_queue_does_not_hide_the_next(self) -> None:
+        self.rounds(15, 0, queued=False)
+        self.rounds(1, 40, queued=False)
+        self.assertEqual(self.rounds(1, 2), [True])
+
     def test_the_bound_comes_down_and_goes_back_along_the_curve(self) -> None:
-        self.overflow.answer(100_000, 0.05, 1.0)
+        self.overflow.answer(100_000, 1.0)
         self.assertAlmostEqual(self.overflow.bound(1.0) / 1e5, BETA)
         self.assertGreater(self.overflow.bound(60.0), 100_000)
         self.overflow.undo()
         self.assertEqual(self.overflow.bound(1.0), math.inf)
 
-    def test_beside_flows_that_never_yield_it_stops_yielding(self) -> None:
-        for _ in range(40):
-            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
-            self.rounds(10, 0, quickest=0.099)
+    def test_loss_in_round_after_round_of_a_queue_shows_that_nobody_yields(self) -> None:
+        self.rounds(16, 0, queued=False)
+        self.overflow.answer(100_000, 1.0)
+        self.rounds(LOSS_ROUNDS, 3)
         self.assertTrue(self.overflow.contended)
-        self.assertEqual(self.overflow.bound(self.round.count * 0.1), math.inf)
+        self.assertEqual(self.overflow.bound(1.0), math.inf)
+        self.overflow.answer(100_000, 2.0)
+        self.assertEqual(self.overflow.bound(2.0), math.inf)
 
-    def test_a_queue_that_shrank_shows_that_somebody_yields(self) -> None:
-        for _ in range(40):
-            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
-            self.rounds(40, 0, quickest=0.07)
+    def test_a_queue_that_overflows_now_and_then_is_of_flows_that_yield(self) -> None:
+        for _ in range(20):
+            self.rounds(2, 10)
+            self.rounds(6, 0)
         self.assertFalse(self.overflow.contended)
 
     def test_overflows_that_follow_one_another_soon_show_that_nobody_yields(self) -> None:
-        for _ in range(STARTUP_OVERFLOWS + 1):
-            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
-            self.rounds(5, 0, quickest=0.06)
+        for at in (1.0, 1.5, 2.0):
+            self.overflow.answer(100_000, at)
         self.assertFalse(self.overflow.contended)
-        for _ in range(4):
-            self.overflow.answer(100_000, 0.05, self.round.count * 0.1)
-            self.rounds(5, 0, quickest=0.06)
+        self.overflow.answer(100_000, 2.5)
         self.assertTrue(self.overflow.contended)
-        self.assertEqual(self.overflow.bound(self.round.count * 0.1), math.inf)
+
+    def test_overflows_at_the_pace_of_cubic_are_yielded_to_for_ever(self) -> None:
+        for at in range(20):
+            self.overflow.answer(100_000, at * 4.0)
+        self.assertFalse(self.overflow.contended)
+
+    def test_calm_after_contention_shows_that_somebody_yields_again(self) -> None:
+        self.rounds(16, 0, queued=False)
+        self.rounds(LOSS_ROUNDS, 8)
+        self.rounds(10, 0, queued=False)  # BBR pauses
+        self.rounds(2 * CALM_ROUNDS, 5)
+        self.assertTrue(self.overflow.contended)
+        self.rounds(CALM_ROUNDS, 0)
+        self.assertFalse(self.overflow.contended)
 
 
 class MaximumOfRoundsTests(SynchronousTestCase):
