@@ -238,6 +238,8 @@ CASES = (
 
 # --- trying it -------------------------------------------------------------------------------------------------------
 
+SETTLED_WITHIN = 3.0  # seconds after the client has ended: the receiver removes in a thread what it has cancelled
+
 
 def attempt(ends: Ends, case: Case, command: str) -> bool:
     """Try one, and print a line; whether it was as it has to be."""
@@ -254,7 +256,9 @@ def attempt(ends: Ends, case: Case, command: str) -> bool:
         ended = scene.call(case.names, during)
         with contextlib.suppress(PermissionError):
             arrived = digest_of(scene.receiver / "next") == digest
-            left = left_of(scene)
+            ends_at = time.monotonic() + SETTLED_WITHIN
+            while (left := left_of(scene)) != case.left and time.monotonic() < ends_at:
+                time.sleep(0.05)
     line = " / ".join(line for line in ended.lines if "next:" not in line)
     well = bool(re.search(case.says, line)) and arrived == case.next_arrives and left == case.left
     other = "next arrived" if arrived else "next did not arrive"
