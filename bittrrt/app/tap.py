@@ -27,9 +27,9 @@ from .descriptors import allow_many_files
 from .invitation import ServerEndpoint, make_invitation, remember_endpoint
 from .server_service import ServerService, cannot_listen
 
-COLLECT: Final = (10_000, 20, 100)
+COLLECT: Final = (700, 10, 1000)
 """Objects made until the collector looks at the new ones, and how often at the older: at 5,000 sessions it takes 0.2 s
-to look at all, in which no heartbeat is answered. Sessions leave nothing for it to find, see `CommConnection`.
+to look at all, in which no heartbeat is answered. What a rendezvous leaves for it to find is new.
 """
 
 
