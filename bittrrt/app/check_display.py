@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from enum import Enum
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import msgspec
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from .check_verdicts import Finding, Verdict
+from .output import Output
 
 _STYLES: Final[dict[Verdict, str]] = {"ok": "green", "warning": "yellow", "bad": "bold red", "not tried": "dim"}
 _VERDICT_WIDTH: Final = 11
@@ -27,21 +27,18 @@ class Style(Enum):
     JSON = "json"
 
 
-class CheckDisplay:
+class CheckDisplay(Output):
     """Shows one check. Nothing that a server says is taken for markup."""
 
     def __init__(self, style: Style, where: str, out: TextIO | None = None) -> None:
         """`where`: the server, HOST:PORT."""
+        super().__init__(out)
         self._style = style
         self._where = where
-        self._out = sys.stdout if out is None else out
-        self._console = Console(file=self._out, highlight=False, markup=False)
+        self._console = Console(file=self.file, highlight=False, markup=False)
         self._spinner = Spinner("dots")
         self._live: Live | None = None
-        self._writable = True
         self.findings: list[Finding] = []
-        self.on_unwritable: Callable[[OSError], None] = lambda _: None
-        """Told once that nobody takes the output: a full disk, a pipe whose reader has gone."""
 
     def start(self) -> None:
         """Begin."""
@@ -63,7 +60,7 @@ class CheckDisplay:
         """A step is done."""
         self.findings.append(finding)
         if self._style is Style.JSON:
-            self._print_json(msgspec.to_builtins(finding))
+            self.write_json(**msgspec.to_builtins(finding))
         else:
             self._line(finding.verdict, f"{finding.step:<{_STEP_WIDTH}}{finding.text}")
 
@@ -80,7 +77,7 @@ class CheckDisplay:
             line = Text.assemble((f"{verdict:<{_VERDICT_WIDTH}}", _STYLES[verdict]), text)
             self._console.print(line, soft_wrap=True)
         else:
-            self._write(f"{verdict:<{_VERDICT_WIDTH}}{text}\n")
+            self.write(f"{verdict:<{_VERDICT_WIDTH}}{text}\n")
 
     def summary(self) -> int:
         """The last line; the exit status."""
@@ -88,26 +85,11 @@ class CheckDisplay:
         warnings = [finding.step for finding in self.findings if finding.verdict == "warning"]
         verdict = "bad" if bad else "warning" if warnings else "ok"
         if self._style is Style.JSON:
-            self._print_json({
-                "summary": True, "server": self._where, "verdict": verdict, "bad": bad, "warnings": warnings,
-            })  # fmt: skip
+            self.write_json(summary=True, server=self._where, verdict=verdict, bad=bad, warnings=warnings)
         elif bad:
-            self._write(f"{self._where}: not well: {', '.join(bad)}\n")
+            self.write(f"{self._where}: not well: {', '.join(bad)}\n")
         elif warnings:
-            self._write(f"{self._where}: it works; not all is well: {', '.join(warnings)}\n")
+            self.write(f"{self._where}: it works; not all is well: {', '.join(warnings)}\n")
         else:
-            self._write(f"{self._where}: all is well\n")
+            self.write(f"{self._where}: all is well\n")
         return 1 if bad else 0
-
-    def _print_json(self, value: Any) -> None:
-        self._write(msgspec.json.encode(value).decode() + "\n")
-
-    def _write(self, text: str) -> None:
-        if not self._writable:
-            return
-        try:
-            self._out.write(text)
-            self._out.flush()
-        except OSError as error:
-            self._writable = False
-            self.on_unwritable(error)

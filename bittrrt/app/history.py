@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from ..errors import HistoryUnusable, SettingsError
 from .duration import Duration
+from .output import end_unwritable
 
 if TYPE_CHECKING:
     from ..files.history import EventRow, MinuteRow, Peer, TransferRow
@@ -80,10 +80,7 @@ def _writing() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        if error.errno == errno.EPIPE:  # as of `| head`: click ends the program without a word
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered would fail again
-        raise click.ClickException(f"cannot write the output: {error.strerror or error}") from None
+        end_unwritable(error)
 
 
 # --- for people ------------------------------------------------------------------------------------------------------
@@ -129,8 +126,6 @@ def _print_json(reader: HistoryReader, peers: list[Peer], since: float, *, every
 
 def _print_row(what: str, row: MinuteRow | TransferRow | EventRow) -> None:
     """One flat object: what it is, with whom, and its figures."""
-    import msgspec  # noqa: PLC0415
-
     figures: dict[str, Any] = msgspec.structs.asdict(row)
     peer = figures.pop("peer", None)
     if peer is not None:

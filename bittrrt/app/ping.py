@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import click
-import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from ..errors import LinkError
 from ..files.home import Home
@@ -23,6 +21,7 @@ from ..net.link_keeper import LinkKeeper, SessionOpener
 from ..wire.datagram import PortType
 from .link_recorder import LinkRecorder
 from .opening import session_opener
+from .output import Output
 from .port_trouble import port_troubles
 from .running import run_command
 
@@ -47,11 +46,12 @@ class Ping:
         count: int | None,
         *,
         json: bool,
-        out: TextIO = sys.stdout,
+        out: TextIO | None = None,
         history: LinkRecorder | None = None,
     ) -> None:
-        self._out = out
-        self._console = Console(file=out, highlight=False)
+        self._output = Output(out)
+        self._output.on_unwritable = self._fail
+        self._console = Console(file=self._output.file, highlight=False)
         self._json = json
         self._count = count
         self._host = opener.server.host
@@ -59,7 +59,6 @@ class Ping:
         self._keeper = LinkKeeper(opener, self if history is None else history.observing(self))
         self._finished: Deferred[None] = Deferred()
         self._live: Live | None = None
-        self._writable = True
         self._state = "connecting"
         self._connection: ClientConnection | None = None
         self._last_reports: dict[PortType, PortReport] = {}
@@ -133,9 +132,9 @@ class Ping:
             tally.complete += port_type in beat.second
         self._last_reports = {port_type: connection.report(port_type) for port_type in PortType}
         if self._json:
-            self._print_json(self._as_dict(beat))
+            self._output.write_json(**self._as_dict(beat))
         elif self._live is None:
-            self._write(self._as_line(beat) + "\n")
+            self._output.write(self._as_line(beat) + "\n")
             self._tell_troubles(connection)
         if self._count is not None and self.heartbeats >= self._count:
             self._finish()
@@ -233,24 +232,11 @@ class Ping:
             self._live.stop()
         elif self._json:
             if self.heartbeats:
-                self._print_json(self._summary())
+                self._output.write_json(**self._summary())
         elif self.heartbeats:
             with self._console.capture() as table:
                 self._console.print(self._table(), soft_wrap=True)
-            self._write(table.get())
-
-    def _print_json(self, value: dict[str, Any]) -> None:
-        self._write(msgspec.json.encode(value).decode() + "\n")
-
-    def _write(self, text: str) -> None:
-        if not self._writable:
-            return
-        try:
-            self._out.write(text)
-            self._out.flush()
-        except OSError:
-            self._writable = False
-            self._fail(Failure())  # type: ignore[no-untyped-call]
+            self._output.write(table.get())
 
     def _as_dict(self, beat: HeartbeatRound) -> dict[str, Any]:
         """One heartbeat. Times in milliseconds; null where no answer came."""

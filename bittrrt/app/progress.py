@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-import msgspec
 from twisted.internet.task import LoopingCall
 
 from ..errors import FileError, LeftOut
 from ..net.tally import FileProgress, Tally
+from .output import Output
 
 if TYPE_CHECKING:
     from .bar import Bar
@@ -31,17 +30,14 @@ class Style(Enum):
     QUIET = "quiet"
 
 
-class TransferDisplay:
+class TransferDisplay(Output):
     """Shows one transfer. Its tally is what the transfer counts in."""
 
-    def __init__(self, style: Style, *, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> None:
+    def __init__(self, style: Style, *, out: TextIO | None = None, err: TextIO = sys.stderr) -> None:
+        super().__init__(out)
         self.tally = Tally(on_problem=self._problem, on_file=self._file)
         self._style = style
-        self._out = out
         self._err = err
-        self.on_unwritable: Callable[[OSError], None] = lambda _: None
-        """Told once that nobody can read the JSON: a full disk, a pipe whose reader has gone."""
-        self._unwritable = False
         self._live = style is Style.PEOPLE and err.isatty()
         self._bar: Bar | None = None
         self._moved: deque[tuple[float, int]] = deque()  # when, and how many bytes had arrived in this call
@@ -68,7 +64,7 @@ class TransferDisplay:
         rate, left = self._measure()
         tally = self.tally
         if self._style is Style.JSON:
-            self._print_json(
+            self.write_json(
                 event="progress", bytes=tally.moved(), total=tally.total_size, files=tally.files,
                 total_files=tally.total_files, rate=round(rate), seconds_left=left and round(left, 1),
                 limited_by=tally.limits(),
@@ -85,7 +81,7 @@ class TransferDisplay:
     def say(self, line: str) -> None:
         """One line about the link."""
         if self._style is Style.JSON:
-            self._print_json(event="link", text=line)
+            self.write_json(event="link", text=line)
         elif self._style is Style.PEOPLE:
             self._print(line)
 
@@ -95,7 +91,7 @@ class TransferDisplay:
         elapsed = time.monotonic() - self._began
         brought = tally.brought()
         if self._style is Style.JSON:
-            self._print_json(
+            self.write_json(
                 event="summary", files=tally.files, skipped=tally.skipped, left_out=tally.left_out,
                 failed=tally.failed, bytes=tally.size,
                 sent_bytes=brought, resumed_bytes=tally.resumed, seconds=round(elapsed, 3),
@@ -117,7 +113,7 @@ class TransferDisplay:
         share = self._share()
         at = "" if share is None else f" at {share:.0f} %"
         if self._style is Style.JSON:
-            self._print_json(event="interrupted", bytes=self.tally.moved(), total=self.tally.total_size)
+            self.write_json(event="interrupted", bytes=self.tally.moved(), total=self.tally.total_size)
         else:
             self._print(f"stopped{at}; what has arrived is kept: the same command goes on from there")
 
@@ -127,7 +123,7 @@ class TransferDisplay:
         if self._style is Style.JSON:
             text = str(error).encode(errors="backslashreplace").decode()  # there may be a path in it that is not UTF-8
             event = "left-out" if isinstance(error, LeftOut) else "error"
-            self._print_json(event=event, kind=type(error).__name__, text=text)
+            self.write_json(event=event, kind=type(error).__name__, text=text)
         elif isinstance(error, LeftOut):
             if self._style is Style.PEOPLE:
                 self._print(str(error))
@@ -136,7 +132,7 @@ class TransferDisplay:
 
     def _file(self, what: str, progress: FileProgress) -> None:
         if self._style is Style.JSON:
-            self._print_json(
+            self.write_json(
                 event=what, name=progress.name, bytes=progress.size, already=progress.already
             )  # fmt: skip
         elif what == "resumed" and self._style is Style.PEOPLE:
@@ -180,16 +176,6 @@ class TransferDisplay:
             self._bar.print_above(line)
         else:
             self._err.write(line + "\n")
-
-    def _print_json(self, **values: Any) -> None:
-        if self._unwritable:
-            return
-        try:
-            self._out.write(msgspec.json.encode(values).decode() + "\n")
-            self._out.flush()
-        except OSError as error:  # the transfer, which tells us of a file, must not break on that
-            self._unwritable = True
-            self.on_unwritable(error)
 
 
 def bits(rate: float) -> str:

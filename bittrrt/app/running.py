@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -17,6 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..errors import LinkError
+from .output import end_unwritable
 
 INTERRUPTED: Final = 130  # what a shell expects of a program that Ctrl-C ended
 
@@ -91,8 +90,5 @@ def run_command(command: Callable[[Any], Coroutine[Any, Any, int]]) -> None:
     except LinkError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        if error.errno == errno.EPIPE:  # as of `| head`: click ends the program without a word
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered would fail again
-        raise click.ClickException(f"cannot write the output: {error.strerror or error}") from None
+        end_unwritable(error)
     raise SystemExit(status)
