@@ -11,14 +11,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from twisted.internet.defer import Deferred
 
-from ..errors import LinkError
 from ..files.home import Home
 from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
-from ..net.link_keeper import LinkKeeper, SessionOpener
+from ..net.link_keeper import SessionOpener
 from ..wire.datagram import PortType
+from .kept_link import KeptLink
 from .link_recorder import LinkRecorder
 from .opening import session_opener
 from .output import Output
@@ -37,7 +36,7 @@ class PortTally:
     """Heartbeats whose whole countdown came back."""
 
 
-class Ping:
+class Ping(KeptLink):
     """Watches a link and shows it. One of three ways: live, a line a heartbeat, or JSON."""
 
     def __init__(
@@ -49,6 +48,7 @@ class Ping:
         out: TextIO | None = None,
         history: LinkRecorder | None = None,
     ) -> None:
+        super().__init__(opener, None if history is None else history.observing(self))
         self._output = Output(out)
         self._output.on_unwritable = self._fail
         self._console = Console(file=self._output.file, highlight=False)
@@ -56,8 +56,6 @@ class Ping:
         self._count = count
         self._host = opener.server.host
         self._history = history
-        self._keeper = LinkKeeper(opener, self if history is None else history.observing(self))
-        self._finished: Deferred[None] = Deferred()
         self._live: Live | None = None
         self._state = "connecting"
         self._connection: ClientConnection | None = None
@@ -73,34 +71,14 @@ class Ping:
         Raises `LinkError` if no session opens, or if none can be opened any more, and `OSError` once nobody takes the
         output.
         """
-        reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
         if self._history is not None:
             self._history.start()
-        keeping = Deferred.fromCoroutine(self._keeper.run(first_try_counts=True))
-        keeping.addCallbacks(lambda _: self._finish(), self._fail)
         try:
-            await self._finished
+            await self._keep_up(reactor)
         finally:
-            self._show_end()
-            await self._keeper.stop()
             if self._history is not None:
                 self._history.stop()
         return 0 if all(tally.complete for tally in self.tallies.values()) else 1
-
-    def _interrupted(self) -> Deferred[None] | None:
-        """Ctrl-C: say goodbye and show the summary, before the reactor ends."""
-        if self._finished.called:
-            return None
-        self._finish()
-        return Deferred.fromCoroutine(self._keeper.stop())
-
-    def _finish(self) -> None:
-        if not self._finished.called:
-            self._finished.callback(None)
-
-    def _fail(self, failure: Any) -> None:
-        if not self._finished.called:
-            self._finished.errback(failure)
 
     # --- KeeperObserver ---
 
@@ -114,10 +92,6 @@ class Ping:
             self._live.start()
         elif not first:
             self._say("a new session is open")
-
-    def link_down(self, why: LinkError) -> None:
-        """See `KeeperObserver`."""
-        self._say(str(why))
 
     def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
         """See `SessionObserver`."""
@@ -146,18 +120,6 @@ class Ping:
             if line not in self._told:
                 sys.stderr.write(f"{line}\n")
         self._told = troubles
-
-    def session_suspected(self, connection: ClientConnection) -> None:
-        """See `SessionObserver`."""
-        self._say("no answer on any port; asking for a new session")
-
-    def session_revived(self, connection: ClientConnection) -> None:
-        """See `SessionObserver`."""
-        self._say(f"link {connection.link_id[:8]} is heard again")
-
-    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
-        """See `SessionObserver`."""
-        self._say(str(why))
 
     # --- what is shown ---
 

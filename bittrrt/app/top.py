@@ -13,8 +13,9 @@ from ..errors import LinkError, SettingsError
 from ..files.home import Home
 from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.clock import SYSTEM_CLOCK, Clock
-from ..net.link_keeper import LinkKeeper, SessionOpener
+from ..net.link_keeper import SessionOpener
 from .admin_client import AdminClient
+from .kept_link import KeptLink
 from .opening import session_opener
 from .running import run_command
 from .terminal import Keys, Screen
@@ -97,33 +98,28 @@ class ServerTop:
         return self._stopped
 
 
-class LinkTop:
-    """Keeps a link up, and shows it until somebody has seen enough. Watches the link's keeper."""
+class LinkTop(KeptLink):
+    """Keeps a link up, and draws it until somebody has seen enough."""
 
     def __init__(self, opener: SessionOpener, screen: Screen, *, make_keys: MakeKeys = Keys) -> None:
+        super().__init__(opener)
         self._screen = screen
         self._keys = make_keys(self._press)
-        self._keeper = LinkKeeper(opener, self)
         self._picture = LinkPicture(opener.server.host)
         self._reactor = opener.reactor
-        self._finished: Deferred[None] = Deferred()
         self._drawing = LoopingCall(self._draw)
         self._drawing.clock = self._reactor
 
     async def run(self, reactor: Any) -> int:
         """The exit status. Raises `LinkError` if no session opens, or if none can be opened any more."""
-        reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
-        keeping = Deferred.fromCoroutine(self._keeper.run(first_try_counts=True))
-        keeping.addCallbacks(lambda _: self._finish(), self._fail)
-        try:
-            await self._finished
-        finally:
-            if self._drawing.running:
-                self._drawing.stop()
-            self._keys.stop()
-            self._screen.stop()
-            await self._keeper.stop()
+        await self._keep_up(reactor)
         return 0
+
+    def _show_end(self) -> None:
+        if self._drawing.running:
+            self._drawing.stop()
+        self._keys.stop()
+        self._screen.stop()
 
     def _draw(self) -> None:
         self._screen.draw(self._picture.lines(*self._screen.size))
@@ -132,19 +128,8 @@ class LinkTop:
         if key in ("q", "Q"):
             self._finish()
 
-    def _interrupted(self) -> Deferred[None] | None:
-        if self._finished.called:
-            return None
-        self._finish()
-        return Deferred.fromCoroutine(self._keeper.stop())
-
-    def _finish(self) -> None:
-        if not self._finished.called:
-            self._finished.callback(None)
-
-    def _fail(self, failure: Any) -> None:
-        if not self._finished.called:
-            self._finished.errback(failure)
+    def _say(self, what: str) -> None:
+        self._picture.says = what
 
     # --- KeeperObserver ---
 
@@ -156,25 +141,9 @@ class LinkTop:
             self._keys.start(self._reactor)
             self._drawing.start(INTERVAL).addErrback(self._fail)
 
-    def link_down(self, why: LinkError) -> None:
-        """See `KeeperObserver`."""
-        self._picture.says = str(why)
-
     def heartbeat_finished(self, connection: ClientConnection, beat: HeartbeatRound) -> None:
         """See `SessionObserver`."""
         self._picture.beat(beat)
-
-    def session_suspected(self, connection: ClientConnection) -> None:
-        """See `SessionObserver`."""
-        self._picture.says = "no answer on any port; asking for a new session"
-
-    def session_revived(self, connection: ClientConnection) -> None:
-        """See `SessionObserver`."""
-        self._picture.says = f"link {connection.link_id[:8]} is heard again"
-
-    def session_ended(self, connection: ClientConnection, why: LinkError) -> None:
-        """See `SessionObserver`."""
-        self._picture.says = str(why)
 
 
 @click.command("top")
