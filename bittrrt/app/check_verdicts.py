@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ..errors import SettingsError
 from ..files.names import shown_untrusted
+from ..link.clock_offset import surest
 from ..link.quantiles import Quantiles
 from ..net.client_connection import PortReport
 from ..net.tls import TlsTerms
@@ -177,16 +178,15 @@ def judge_loss(burst: Burst) -> Finding:
 
 def judge_clock(burst: Burst) -> Finding:
     """The server's clock against ours, by the port that knows it best."""
-    offsets = [port.report.path.offset for port in burst.values()]
-    best = min([offset for offset in offsets if offset is not None], key=lambda offset: offset.error_ms, default=None)
-    if best is None:
+    offset = surest(port.report.path.offset for port in burst.values())
+    if offset is None:
         return Finding(step="clock", verdict="not tried", text="no heartbeat came back to tell the server's time")
     verdict: Verdict = "ok"
-    text = f"the server's is {best.offset_ms:+.1f} ms from ours, give or take {best.error_ms:.1f}"
-    if abs(best.offset_ms) - best.error_ms > CLOCK_OFF_MS:
+    text = f"the server's is {offset}"
+    if abs(offset.offset_ms) - offset.error_ms > CLOCK_OFF_MS:
         verdict = "warning"
         text += ": let both ends set theirs by NTP; the link does not need it, who compares their logs does"
-    values = {"offset_ms": round(best.offset_ms, 3), "error_ms": round(best.error_ms, 3)}
+    values = {"offset_ms": round(offset.offset_ms, 3), "error_ms": round(offset.error_ms, 3)}
     return Finding(step="clock", verdict=verdict, text=text, values=values)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..files.home import Home
+from ..link.clock_offset import surest
 from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
 from ..net.link_keeper import SessionOpener
@@ -172,14 +173,11 @@ class Ping(KeptLink):
 
     def _footer(self) -> list[str]:
         """The server's clock, by the port that knows it best, and where the server sees us."""
-        reports = self._last_reports.values()
-        offset = min((r.path.offset for r in reports if r.path.offset), key=lambda o: o.error_ms, default=None)
+        offset = surest(report.path.offset for report in self._last_reports.values())
         seen = [(t.value, *r.seen_as.rpartition(":")[::2]) for t, r in self._last_reports.items() if r.seen_as]
         lines = []
         if offset is not None:
-            lines.append(
-                f"the server's clock is {offset.offset_ms:+.1f} ms from ours, give or take {offset.error_ms:.1f}"
-            )
+            lines.append(f"the server's clock is {offset}")
         hosts = {host for _, host, _ in seen}
         for host in sorted(hosts):
             numbers = ", ".join([f"{name} {number}" for name, at, number in seen if at == host])

@@ -14,6 +14,7 @@ from typing import Final
 
 from rich.text import Text
 
+from ..link.clock_offset import surest
 from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
 from ..wire.datagram import PortType
@@ -64,11 +65,9 @@ class LinkPicture:
         for port_type in PortType:
             lines.append(self._figures(port_type, connection.report(port_type)))
             lines += smoke(self._histories[port_type], width, min(max(rows, _LOW), _HIGH))
-        offsets = [connection.report(port_type).path.offset for port_type in PortType]
-        best = min([offset for offset in offsets if offset], key=lambda offset: offset.error_ms, default=None)
-        if best is not None:
-            clock = f"the server's clock is {best.offset_ms:+.1f} ms from ours, give or take {best.error_ms:.1f}"
-            lines += _wrapped(clock, width, "")
+        offset = surest(connection.report(port_type).path.offset for port_type in PortType)
+        if offset is not None:
+            lines += _wrapped(f"the server's clock is {offset}", width, "")
         if not connection.ended:
             for trouble in port_troubles(connection):
                 lines += _wrapped(trouble, width, "bold red")

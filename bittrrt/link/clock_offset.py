@@ -7,6 +7,7 @@ is kept, as NTP's clock filter does (RFC 5905 section 10); its error grows with 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,15 @@ class Offset:
     offset_ms: float
     error_ms: float
     """The truth is within this of `offset_ms`."""
+
+    def __str__(self) -> str:
+        """For people, after "the server's clock is"."""
+        return f"{self.offset_ms:+.1f} ms from ours, give or take {self.error_ms:.1f}"
+
+
+def surest(offsets: Iterable[Offset | None]) -> Offset | None:
+    """Of what several ports know of one peer's clock, the one with the smallest error; None if none knows anything."""
+    return min([offset for offset in offsets if offset is not None], key=lambda offset: offset.error_ms, default=None)
 
 
 class ClockOffset:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittrrt.link.clock_offset import DRIFT, ClockOffset, Offset
+from bittrrt.link.clock_offset import DRIFT, ClockOffset, Offset, surest
 
 
 class OffsetTests(SynchronousTestCase):
@@ -27,6 +27,12 @@ class OffsetTests(SynchronousTestCase):
         self.assertEqual((offset.estimate(1.0) or Offset(0, 0)).offset_ms, 250.0)
         offset.add(240.0, 0.02, 2.0)
         self.assertEqual(offset.estimate(2.0), Offset(240.0, 11.0))
+
+    def test_the_surest_port_is_the_one_to_believe(self) -> None:
+        self.assertEqual(
+            str(surest([None, Offset(-1.25, 11.0), Offset(3.0, 12.0)])), "-1.2 ms from ours, give or take 11.0"
+        )
+        self.assertIsNone(surest([None, None]))
 
     def test_the_error_grows_with_age_until_a_newer_exchange_is_better(self) -> None:
         offset = ClockOffset()
