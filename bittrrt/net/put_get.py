@@ -70,9 +70,24 @@ async def get(
     tally: Tally | None = None,
 ) -> Tally:
     """Get files of the server into a folder that is there. The rest is as with `put`."""
+    job = get_job(sources, folder, tally, recursive=recursive, overwrite=overwrite, checksum=checksum, limit=limit)
+    return await _run(opener, job, progress)
+
+
+def get_job(
+    sources: Sequence[str],
+    folder: Path,
+    tally: Tally | None,
+    *,
+    recursive: bool,
+    overwrite: bool,
+    checksum: bool,
+    limit: float | None,
+) -> Get:
+    """What `get` does, for whatever session runs it. Everything keeps its name."""
     root = Root(folder)
     wanted = [Wanted(source.rstrip("/"), root, "", recursive, overwrite, checksum, limit) for source in sources]
-    return await _run(opener, Get(wanted, tally or Tally()), progress)
+    return Get(wanted, tally or Tally())
 
 
 async def _run(opener: SessionOpener, job: TransferJob, progress: Progress | None) -> Tally:

@@ -30,7 +30,6 @@ from ..errors import (
     PermissionRefused,
     Rejected,
 )
-from ..files.root import Root
 from ..wire.session_messages import (
     VERSION,
     Kind,
@@ -39,15 +38,15 @@ from ..wire.session_messages import (
     pack_session_message,
     parse_session_message_untrusted,
 )
-from .client_transfers import ClientTransfers, Wanted
+from .client_transfers import ClientTransfers
 from .data_plane_owner import DataPlaneOwner
-from .put_get import Progress
+from .put_get import Progress, get_job
 from .session_files import SessionFiles
 from .stream_transport import StreamTransport
 from .stream_window import WindowRoom
 from .switchboard import OpenDataPlane
 from .tally import Tally
-from .transfer_jobs import Get, Put
+from .transfer_jobs import Put
 
 MAX_STREAMS: Final = 64  # that the other end may have open: at 1 MiB a direction each, and 32 MiB more, 192 MiB
 MAX_BACKLOG: Final = 2**20  # bytes of reliable messages that are not acknowledged; half of what ends files' sessions
@@ -187,9 +186,8 @@ class Session:
         tally: Tally | None = None,
     ) -> Tally:
         """Get files of the server into a folder that is there. The rest is as with `put`."""
-        root = Root(folder)
-        wanted = [Wanted(source.rstrip("/"), root, "", recursive, overwrite, checksum, limit) for source in sources]
-        return await self._client_files().run(lambda _: Get(wanted, tally or Tally()), progress)
+        job = get_job(sources, folder, tally, recursive=recursive, overwrite=overwrite, checksum=checksum, limit=limit)
+        return await self._client_files().run(lambda _: job, progress)
 
     def _client_files(self) -> SessionFiles:
         if self._files is None:
