@@ -17,9 +17,10 @@ from pathlib import Path
 from random import Random
 
 from rig import allow_many_files
+from twisted.web.test.requesthelper import DummyRequest
 
 from bittrrt.app.histogram import Histogram
-from bittrrt.app.metrics import TRAFFIC, Metrics
+from bittrrt.app.metrics import TRAFFIC, Metrics, MetricsResource
 from bittrrt.app.watch import Watch
 from bittrrt.files.authorized_clients import AuthorizedClients
 from bittrrt.files.home import Home
@@ -62,7 +63,7 @@ def run_size(sessions: int, scrapes: int) -> None:
         settings = Settings(interface="127.0.0.1", port_ranges="10000-29999", max_sessions_per_key=100_000)
         server = Server(settings, identity.fingerprint, authorized, Invites(home), reactor=reactor)
         rendezvous = RendezvousFactory(server, ConnectionCreator(identity), reactor)
-        metrics = Metrics(server, Watch(server), rendezvous, Histogram())
+        page = MetricsResource(Metrics(server, Watch(server), rendezvous, Histogram()))
         for _ in range(sessions):
             answer = server.open(Open(CommEncryptor().get_public_key()), identity.fingerprint, EXPORTER)
             if not isinstance(answer, Welcome):
@@ -74,7 +75,7 @@ def run_size(sessions: int, scrapes: int) -> None:
         body = b""
         for _ in range(scrapes):
             began = time.perf_counter()
-            body = metrics.render()
+            body = page.render_GET(DummyRequest([b""]))
             took.append((time.perf_counter() - began) * 1000)
         took.sort()
         print(

@@ -21,7 +21,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     InfoMetricFamily,
 )
-from prometheus_client.exposition import choose_encoder, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from twisted.web.resource import Resource
 
@@ -77,10 +77,6 @@ class Metrics(ServerObserver, Collector):
         self.registry.register(ProcessMetrics())
         server.observers.append(self)
         watch.listeners.append(self._happened)
-
-    def render(self) -> bytes:
-        """Everything, in Prometheus' text format, version 0.0.4."""
-        return generate_latest(self.registry)
 
     # --- ServerObserver ----------------------------------------------------------------------------------------------
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.web.test.requesthelper import DummyRequest
 
 from bittrrt.app.histogram import Histogram
-from bittrrt.app.metrics import Metrics
+from bittrrt.app.metrics import Metrics, MetricsResource
 from bittrrt.app.watch import Watch
 from tests.net.simulated_link import SimulatedLinkTestCase
 
@@ -58,5 +59,15 @@ class MetricsTestCase(SimulatedLinkTestCase):
         self.watch = Watch(self.server)
         self.metrics = Metrics(self.server, self.watch, self.rendezvous, self.loop_delays)
 
+    def exposition(self, accept: str | None = None) -> tuple[str, bytes]:
+        """The content type, and the body that is served to who asks for that."""
+        request = DummyRequest([b""])
+        if accept is not None:
+            request.requestHeaders.setRawHeaders("accept", [accept])
+        body = MetricsResource(self.metrics).render(request)
+        assert isinstance(body, bytes)
+        (content_type,) = request.responseHeaders.getRawHeaders("content-type") or [""]
+        return content_type, body
+
     def scrape(self) -> Scrape:
-        return Scrape(self.metrics.render())
+        return Scrape(self.exposition()[1])

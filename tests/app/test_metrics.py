@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from prometheus_client import REGISTRY
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from bittrrt.app.metrics import DROPS, TRAFFIC
@@ -34,7 +33,8 @@ class ExpositionTests(MetricsTestCase):
         for family in scrape.families:
             self.assertTrue(family.documentation, family.name)
             self.assertIn(family.type, {"counter", "gauge", "histogram"}, family.name)
-        names = [family.name for family in parse_openmetrics(generate_openmetrics(self.metrics.registry).decode())]
+        _, body = self.exposition("application/openmetrics-text")
+        names = [family.name for family in parse_openmetrics(body.decode())]
         self.assertEqual(names, [name.removesuffix("_info") for name in scrape.types])
 
     def test_names_follow_prometheus_conventions(self) -> None:
@@ -52,7 +52,7 @@ class ExpositionTests(MetricsTestCase):
     def test_labels_are_of_our_own_making_and_never_who_or_where_a_client_is(self) -> None:
         connection = self.open()
         self.network.run_for(2.5)
-        text = self.metrics.render().decode()
+        text = self.exposition()[1].decode()
         address = str(self.session.conn.ctrl_handler.peer.address)
         for secret in ("anna", connection.link_id[:8], self.client_identity.fingerprint, address):
             self.assertNotIn(secret, text)

@@ -6,7 +6,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from twisted.web.test.requesthelper import DummyChannel, DummyRequest
+from twisted.web.test.requesthelper import DummyChannel
 
 from bittrrt.app.metrics import MetricsResource
 
@@ -14,27 +14,19 @@ from .metrics_case import MetricsTestCase
 
 
 class ResourceTests(MetricsTestCase):
-    def get(self, accept: str | None = None) -> tuple[str, str]:
-        """The content type, and the body."""
-        request = DummyRequest([b""])
-        if accept is not None:
-            request.requestHeaders.setRawHeaders("accept", [accept])
-        body = MetricsResource(self.metrics).render(request)
-        assert isinstance(body, bytes)
-        (content_type,) = request.responseHeaders.getRawHeaders("content-type") or [""]
-        return content_type, body.decode()
-
     def test_it_tells_prometheus_text_to_who_asks_for_nothing_else(self) -> None:
         for accept in (None, "*/*", "text/plain"):
-            content_type, body = self.get(accept)
+            content_type, body = self.exposition(accept)
             self.assertTrue(content_type.startswith("text/plain; version=0.0.4"), content_type)
-            names = {family.name for family in text_string_to_metric_families(body)}
+            names = {family.name for family in text_string_to_metric_families(body.decode())}
             self.assertLessEqual({"bittrrt_sessions", "process_max_fds"}, names)
 
     def test_who_asks_for_openmetrics_gets_that(self) -> None:
-        content_type, body = self.get("application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5")
+        content_type, body = self.exposition(
+            "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5"
+        )
         self.assertTrue(content_type.startswith("application/openmetrics-text; version=1.0.0"), content_type)
-        self.assertIn("bittrrt_sessions", {family.name for family in parse_openmetrics(body)})
+        self.assertIn("bittrrt_sessions", {family.name for family in parse_openmetrics(body.decode())})
 
     def test_a_site_serves_it(self) -> None:
         root = Resource()
