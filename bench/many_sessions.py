@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import gc
-import multiprocessing
 import os
 import time
 from typing import Any
 
-from rig import ServerProcess, Watcher, allow_many_files, run, running_server
+from rig import ServerProcess, Watcher, allow_many_files, run, run_each, running_server
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
@@ -100,10 +99,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     arguments = parser.parse_args()
     print("sessions  server  client  median ms    p99 ms    max ms   KB each  heartbeats  lost  files   open ms")
-    for sessions in arguments.sessions.split(","):
-        process = multiprocessing.get_context("spawn").Process(target=run_size, args=(int(sessions), arguments.seconds))
-        process.start()
-        process.join()
+    run_each(arguments.sessions, run_size, arguments.seconds)
     print(GOALS)
 
 

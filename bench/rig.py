@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import resource
 import socket
@@ -117,6 +118,17 @@ def run(measure: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
     cast("Any", reactor).run()
     for failure in failures:
         failure.raiseException()
+
+
+def run_each(sizes: str, run_size: Callable[..., None], *arguments: object) -> None:
+    """Run `run_size(size, *arguments)` for each of some numbers, as in `500,5000`, in a process of its own.
+
+    A reactor runs only once, and what one size left in memory is not the next one's.
+    """
+    for size in sizes.split(","):
+        process = multiprocessing.get_context("spawn").Process(target=run_size, args=(int(size), *arguments))
+        process.start()
+        process.join()
 
 
 def free_tcp_port() -> int:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import multiprocessing
 import tempfile
 import time
 from pathlib import Path
 from random import Random
 
-from rig import allow_many_files
+from rig import allow_many_files, run_each
 from twisted.web.test.requesthelper import DummyRequest
 
 from bittrrt.app.histogram import Histogram
@@ -91,10 +90,7 @@ def main() -> None:
     parser.add_argument("--scrapes", type=int, default=50)
     arguments = parser.parse_args()
     print("sessions  median ms   max ms  series      KB")
-    for sessions in arguments.sessions.split(","):
-        process = multiprocessing.get_context("spawn").Process(target=run_size, args=(int(sessions), arguments.scrapes))
-        process.start()
-        process.join()
+    run_each(arguments.sessions, run_size, arguments.scrapes)
     print(GOAL)
 
 
