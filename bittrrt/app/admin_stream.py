@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from ..net.looping import keep_looping
 from ..wire.datagram import PortType
 from .admin_feed import ROWS_A_SECOND, ROWS_AT_ONCE, Feed
 
@@ -74,7 +75,8 @@ class Hub:
             self.feed.wake()
             self._to_catch_up = max(len(self.feed) - ROWS_AT_ONCE, 0)
             self.deltas.clear()
-            self._start_turning()
+            what = "the pages could not be written to"
+            keep_looping(self._turning, 1 / SLOTS, self.log, what, lambda: self.pages > 0, now=False)
         self._next_slot = (self._next_slot + 7) % SLOTS  # 7 has no factor of 20: neighbours are far apart
         page = Page(self, request, self._next_slot, watched)
         self._early.append((page, after))
@@ -123,14 +125,6 @@ class Hub:
             return None
         tick = int(match[2])
         return tick if self.deltas[0][0] - 1 <= tick <= self.feed.tick else None
-
-    def _start_turning(self) -> None:
-        def start_again(failure: Any) -> None:
-            self.log.failure("the pages could not be written to", failure)
-            if self.pages:
-                self._start_turning()
-
-        self._turning.start(1 / SLOTS, now=False).addErrback(start_again)
 
     def _turn(self) -> None:
         self._slot = (self._slot + 1) % SLOTS

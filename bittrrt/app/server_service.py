@@ -17,6 +17,7 @@ from ..files.identity import Identity
 from ..files.invites import Invites
 from ..files.share import Shares
 from ..net.client import Client
+from ..net.looping import keep_looping
 from ..net.rendezvous_server import RendezvousFactory
 from ..net.server import Server
 from ..net.server_transfers import FileService, serve_files
@@ -120,13 +121,8 @@ class ServerService(Service):
         self._reactor.callFromThread(self.log.warn, "{text}", text=text)
 
     def _start_sweeping(self) -> None:
-        def start_again(failure: Any) -> None:
-            self.log.failure("a sweep failed", failure)
-            if self.running:
-                self._sweeping.start(interval, now=False).addErrback(start_again)
-
         interval = min(SWEEP_INTERVAL, self.settings.heartbeat_seconds)
-        self._sweeping.start(interval).addErrback(start_again)
+        keep_looping(self._sweeping, interval, self.log, "a sweep failed", lambda: bool(self.running))
 
     @inlineCallbacks
     def stopService(self) -> Any:

@@ -30,6 +30,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .connection import read_link_message, send_link_message
 from .data_plane_owner import DataPlaneOwner
 from .handlers import ClientPortHandler, PortHandler
+from .looping import keep_looping
 from .port import LinkPort
 from .streams import DataPlaneListener
 
@@ -221,16 +222,11 @@ class ClientConnection(DataPlaneOwner):
     # --- the heartbeat ---
 
     def _start_beating(self) -> None:
-        beating = self._beating.start(self.settings.heartbeat_seconds)
-
-        def start_again(failure: Any) -> None:
-            self.log.failure("a heartbeat failed", failure)
-            if not self.ended:
-                self._beating.start(self.settings.heartbeat_seconds, now=False).addErrback(start_again)
-
-        beating.addErrback(start_again)
+        interval = self.settings.heartbeat_seconds
+        keep_looping(self._beating, interval, self.log, "a heartbeat failed", lambda: not self.ended)
 
     def beat(self) -> None:
+        """Begin the next heartbeat, on all three ports."""
         self._finish_late_rounds()
         if self.ended:  # by the observer, who was told
             return
