@@ -1,7 +1,7 @@
 """What a server's sessions are and were: kept for the page, the terminal and whoever else looks.
 
 Server --ServerObserver--> Watch: closed sessions, events
-Server.sessions <---read--- Watch.sessions, whenever somebody looks
+Server.sessions <---read--- Watch.session, whenever somebody looks
 """
 
 from __future__ import annotations
@@ -78,10 +78,6 @@ class Watch(ServerObserver):
             ports_resting=server.port_manager.get_resting_port_count(),
             refusals={reason.value: count for reason, count in server.refusals.items()},
         )
-
-    def sessions(self) -> list[SessionView]:
-        """Every session that is live, the oldest first."""
-        return [self._look_at(client) for client in self._server.sessions.values()]
 
     def session(self, link: str) -> SessionView | None:
         """The session with that id, live or over; None if there is none, or none any more."""

@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 
 from ..errors import MalformedHeartbeat
 
-FIRST_ECHO: Final = 2
 MAX_TEXT: Final = 512  # bytes; the longest that the countdown itself makes is 89
 MAX_PAIRS: Final = 16
 

@@ -26,7 +26,9 @@ class WatchTestCase(SimulatedLinkTestCase):
         return [event.kind for event in self.watch.events]
 
     def the_session(self) -> SessionView:
-        (session,) = self.watch.sessions()
+        (link,) = self.server.sessions
+        session = self.watch.session(link)
+        assert session is not None
         return session
 
 
@@ -63,7 +65,7 @@ class SessionTests(WatchTestCase):
         (closed,) = self.watch.closed_sessions()
         self.assertEqual(closed.why, "said goodbye")
         self.assertEqual(closed.ports[0].answered, 3)
-        self.assertEqual(self.watch.sessions(), [])
+        self.assertEqual(self.watch.session(closed.link), closed)
         self.network.run_for(KEPT_SECONDS)
         self.assertEqual(self.watch.closed_sessions(), [])
 
