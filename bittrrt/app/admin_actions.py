@@ -20,7 +20,7 @@ from ..files.home import Home
 from ..files.identity import Identity
 from ..net.server import Server
 from ..settings import Settings
-from .invitation import DEFAULT_LIFETIME, ServerEndpoint, make_invitation
+from .invitation import DEFAULT_LIFETIME, make_invitation, server_endpoint
 from .watch import Watch
 
 MAX_TEXT: Final = 300  # characters: of a host name with its port, which is the longest
@@ -59,7 +59,7 @@ class Actions:
         self._watch = watch
         self._home = home
         self._identity = identity
-        self._endpoint = ServerEndpoint(settings.interface, settings.port, settings.advertise)
+        self._endpoint = server_endpoint(settings)
 
     def end(self, body: bytes) -> dict[str, Any]:
         """End a session."""

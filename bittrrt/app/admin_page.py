@@ -8,8 +8,6 @@ A person gets the secret in the fragment of a link, which browsers send to nobod
 
 from __future__ import annotations
 
-import errno
-import socket
 import sys
 from ipaddress import ip_address
 from typing import Any, Final
@@ -38,6 +36,7 @@ from .admin_site import AdminRoot, AdminSite
 from .admin_state import StateReader
 from .admin_stream import Hub
 from .invitation import ip_address_is_wildcard, own_address
+from .tcp_probe import refusal_to_listen
 from .watch import Watch
 
 NO_PAGE: Final = "none"
@@ -84,7 +83,7 @@ class AdminPage:
         listening: Deferred[Any] = serverFromString(self._reactor, description).listen(site)
         listening.addCallbacks(lambda port: self._listening(site, port), failures.append)
         for failure in failures:
-            line = cannot_serve(description, failure)
+            line = cannot_serve(description, failure.value)
             if self._settings.admin is not None:
                 raise SettingsError(line) from None
             self.log.warn("no page: {line}", line=line)
@@ -169,20 +168,13 @@ def check_admin(settings: Settings) -> None:
         raise SettingsError(f"admin: {description!r} is no endpoint, as in {DEFAULT_ADMIN}: {error}") from None
     if asked.at is None:
         return
-    interface, number = asked.at
-    with socket.socket(socket.AF_INET6 if ":" in interface else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((interface, number))
-            probe.listen(1)
-        except OSError as error:
-            if error.errno != errno.EACCES:  # with --uid the rights may come later
-                raise SettingsError(cannot_serve(description, Failure(error))) from None
+    refusal = refusal_to_listen(*asked.at)
+    if refusal is not None:
+        raise SettingsError(cannot_serve(description, refusal))
 
 
-def cannot_serve(description: str, failure: Failure) -> str:
+def cannot_serve(description: str, error: Any) -> str:
     """The line for whom the page's endpoint is refused."""
-    error: Any = failure.value
     cause = error.socketError if isinstance(error, CannotListenError) else error
     why = getattr(cause, "strerror", None) or cause
     return f"cannot serve the page on {description}: {why}. Choose another with --admin, or {NO_PAGE}"

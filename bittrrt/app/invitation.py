@@ -31,10 +31,14 @@ class ServerEndpoint(msgspec.Struct, frozen=True):
     advertise: str = ""
 
 
+def server_endpoint(settings: Settings) -> ServerEndpoint:
+    """Where clients reach a server with these settings."""
+    return ServerEndpoint(settings.interface, settings.port, settings.advertise)
+
+
 def remember_endpoint(home: Home, settings: Settings) -> None:
     """Write down where clients reach the server that starts now."""
-    endpoint = ServerEndpoint(settings.interface, settings.port, settings.advertise)
-    home.write(SERVER_FILE, msgspec.json.encode(endpoint).decode() + "\n")
+    home.write(SERVER_FILE, msgspec.json.encode(server_endpoint(settings)).decode() + "\n")
 
 
 def known_endpoint(home: Home) -> ServerEndpoint:

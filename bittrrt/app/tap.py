@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import grp
 import os
 import pwd
-import socket
 import time
 from typing import Any, Final
 
@@ -24,8 +22,9 @@ from ..wire.datagram import PortType
 from ..wire.endpoint import parse_host_port
 from .admin_page import check_admin
 from .descriptors import allow_many_files
-from .invitation import ServerEndpoint, make_invitation, remember_endpoint
+from .invitation import make_invitation, remember_endpoint, server_endpoint
 from .server_service import ServerService, cannot_listen
+from .tcp_probe import refusal_to_listen
 
 COLLECT: Final = (700, 10, 1000)
 """Objects made until the collector looks at the new ones, and how often at the older: at 5,000 sessions it takes 0.2 s
@@ -101,8 +100,7 @@ def makeService(options: Options) -> IService:
         identity, created = load_or_create_identity(home)
         remember_endpoint(home, settings)
         if created:
-            endpoint = ServerEndpoint(settings.interface, settings.port, settings.advertise)
-            link, _ = make_invitation(home, identity, endpoint, now=time.time())
+            link, _ = make_invitation(home, identity, server_endpoint(settings), now=time.time())
             print(f"On the client, within an hour, run:\n\nbittrrt join {link}\n", flush=True)  # noqa: T201
         owner = _owner(options.parent or {})
         if owner is not None:
@@ -114,15 +112,9 @@ def makeService(options: Options) -> IService:
 
 def check_port(settings: Settings) -> None:
     """End with one line if another program holds the port: here it still reaches the terminal, also of a daemon."""
-    family = socket.AF_INET6 if ":" in settings.interface else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.interface, settings.port))
-            probe.listen(1)
-        except OSError as error:
-            if error.errno != errno.EACCES:  # with --uid the rights may come later
-                raise SystemExit(cannot_listen(settings, error)) from None
+    refusal = refusal_to_listen(settings.interface, settings.port)
+    if refusal is not None:
+        raise SystemExit(cannot_listen(settings, refusal))
 
 
 def _owner(twistd: Any) -> tuple[int, int] | None:
