@@ -17,7 +17,7 @@ from ..wire.endpoint import show_host_port
 from ..wire.messages import Open
 from .check_display import CheckDisplay
 from .check_verdicts import Finding, judge_name, judge_tls
-from .terminal import plain
+from .plain_text import plain
 
 BEFORE: Final = ("name", "tcp", "tls", "key", "authorisation")
 """Steps of the rendezvous, in their order."""

@@ -22,6 +22,7 @@ from ..settings import Settings
 from ..wire.endpoint import show_host_port
 from ..wire.invite import InviteLink, parse_invite_link, prove, verifier_of
 from ..wire.messages import Join, Joined
+from .plain_text import plain
 from .port_trouble import port_troubles
 from .running import run_command
 
@@ -79,7 +80,7 @@ async def join(reactor: Any, settings: Settings, identity: Identity, known: Know
         used, name = error, ""  # by us, maybe, if we were ended before we could pin: then a session opens
     if name:
         known.pin(link.host, link.port, link.fingerprint)
-        click.echo(f"Joined {where}, which calls this client {name}. Trying its UDP ports ...")
+        click.echo(f"Joined {where}, which calls this client {plain(name)}. Trying its UDP ports ...")
     try:
         troubles, round_trip = await _try_ports(opener)
     except ClientRejected as error:

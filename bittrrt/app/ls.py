@@ -12,13 +12,13 @@ import click
 from twisted.internet.defer import Deferred
 
 from ..errors import FileError, LeftOut
-from ..files.names import shown_untrusted
 from ..net.client_transfers import ClientTransfers
 from ..net.tally import Tally
 from ..net.transfer_jobs import TransferJob
 from ..net.transfer_link import TransferLink
 from ..wire.transfer_messages import Listed
 from .opening import session_opener
+from .plain_text import plain
 from .remote import remote_of
 from .running import run_command
 
@@ -86,7 +86,7 @@ def ls_command(ctx: click.Context, target: str, as_long: bool) -> None:
 
 
 def _name(entry: Listed) -> str:
-    name = entry.name if entry.name.isprintable() else shown_untrusted(entry.name)
+    name = plain(entry.name)
     return f"{name}/" if entry.folder else name
 
 

@@ -22,6 +22,7 @@ from .kept_link import KeptLink
 from .link_recorder import LinkRecorder
 from .opening import session_opener
 from .output import Output
+from .plain_text import plain
 from .port_trouble import port_troubles
 from .running import run_command
 
@@ -181,7 +182,7 @@ class Ping(KeptLink):
         hosts = {host for _, host, _ in seen}
         for host in sorted(hosts):
             numbers = ", ".join([f"{name} {number}" for name, at, number in seen if at == host])
-            lines.append(f"the server sees us at {host}, {numbers}")
+            lines.append(f"the server sees us at {plain(host)}, {numbers}")
         return lines
 
     def _loss(self, port_type: PortType) -> float:

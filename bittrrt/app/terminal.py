@@ -16,8 +16,6 @@ from rich.text import Text
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
-from ..files.names import shown_untrusted
-
 _SEQUENCES: Final = {b"\x1b[A": "up", b"\x1b[B": "down", b"\x1bOA": "up", b"\x1bOB": "down", b"\x1b[5~": "page up",
                      b"\x1b[6~": "page down"}  # fmt: skip
 
@@ -130,11 +128,6 @@ def keys_of(data: bytes) -> list[str]:
                 keys.append(chr(data[0]))
             data = data[1:]
     return keys
-
-
-def plain(text: str) -> str:
-    """What somebody else chose, as it can be shown: escaped where a terminal would do something."""
-    return text if text.isprintable() else shown_untrusted(text)
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

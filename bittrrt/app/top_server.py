@@ -21,8 +21,9 @@ from rich.text import Text
 
 from ..wire.endpoint import parse_host_port
 from .admin_client import ServerState
+from .plain_text import plain
 from .progress import bits
-from .terminal import fit, plain
+from .terminal import fit
 from .terminal_plots import History, bar, sparkline
 from .views import PortView, SessionView, TransferView
 

@@ -69,6 +69,13 @@ class JoinTests(SynchronousTestCase):
         self.assertEqual(self.said[1:], ["All three answer, round trip 20.10 ms. Next: bittrrt ping far.example"])
         self.assertEqual(self.opener.connection.closed, 1)
 
+    def test_a_name_that_would_do_something_to_the_terminal_is_escaped(self) -> None:
+        self.answer = Answer(Joined("\x1b[2Jlaptop"), b"", "192.0.2.7")
+        running = self.join()
+        self.beat()
+        self.successResultOf(running)
+        self.assertIn(r"calls this client '\x1b[2Jlaptop'. Trying", self.said[0])
+
     def test_a_dead_port_is_a_warning_and_the_server_is_joined(self) -> None:
         self.opener.connection.reports[PortType.UP] = port_report(6713, path_report(silent=9.0), there=1.0)
         running = self.join()

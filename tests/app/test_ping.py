@@ -101,6 +101,14 @@ class OutputTests(PingTestCase):
         self.assertNotIn("heartbeat 1:", out.getvalue())
         self.assertEqual(self.errors.getvalue(), "")
 
+    def test_an_address_that_would_do_something_to_the_terminal_is_escaped(self) -> None:
+        out = self.start(count=1)
+        for port_type in PortType:
+            self.opener.connection.reports[port_type] = port_report(7, path_report(), seen_as="\x1b]0;title\x07:50000")
+        self.beat()
+        self.assertIn(r"the server sees us at '\x1b]0;title\x07', ctrl 50000", out.getvalue())
+        self.assertNotIn("\x1b", out.getvalue())
+
     def test_a_link_that_comes_and_goes_is_told_beside_the_lines(self) -> None:
         self.start()
         self.ping.session_suspected(cast("Any", self.opener.connection))

@@ -15,7 +15,8 @@ from rich.cells import cell_len
 from rich.text import Text
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittrrt.app.terminal import Keys, Screen, fit, keys_of, plain
+from bittrrt.app.plain_text import plain
+from bittrrt.app.terminal import Keys, Screen, fit, keys_of
 from bittrrt.app.terminal_plots import History, bar, smoke, sparkline
 
 POINTS = st.lists(st.none() | st.floats(0, 1e6), max_size=80)
