@@ -28,11 +28,8 @@ ACT_HEADER: Final = "x-bittrrt"
 """A request with it is no simple one (Fetch, section 3.2): another origin's page cannot send it without being asked."""
 ACT_VALUE: Final = "act"
 
-_FRIENDLY_SITES: Final = (
-    None,
-    "same-origin",
-    "none",
-)  # of Sec-Fetch-Site: no browser, the page itself, the address bar
+_FRIENDLY_SITES: Final = (None, "same-origin", "none")
+"""Of Sec-Fetch-Site: no browser, the page itself, the address bar."""
 _BEARER: Final = "Bearer "
 
 
@@ -67,7 +64,7 @@ class Guard:
 
     @property
     def cookie_name(self) -> str:
-        """The cookie's."""
+        """What the cookie is called."""
         return f"bittrrt-{self.port}"
 
     def cookie(self) -> str:

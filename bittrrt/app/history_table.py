@@ -116,13 +116,10 @@ def local_time(seconds: float) -> datetime:
 
 
 def time_span(first: int, last: int) -> str:
-    """`2026-11-22 14:05 to 15:10`, in local time."""
+    """`2026-11-22 14:05 to 15:10`, in local time; the end's date too if it is another."""
     begin, end = local_time(first), local_time(last)
-    return (
-        f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M}"
-        if begin.date() == end.date()
-        else (f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
-    )
+    until = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    return f"{begin:%Y-%m-%d %H:%M} to {until}"
 
 
 def printable(text: str) -> str:

@@ -24,6 +24,7 @@ from ..link.path import PathReport
 from ..link.peer_address import Address
 from ..settings import Settings
 from ..wire.datagram import Opened, PortType
+from ..wire.endpoint import show_host_port
 from ..wire.heartbeat import Heartbeat
 from ..wire.messages import Close, CloseReason, Observed
 from .clock import SYSTEM_CLOCK, Clock
@@ -366,7 +367,7 @@ class ClientConnection(DataPlaneOwner):
             case Close(reason):
                 self._end(_GOODBYES[reason])
             case Observed(port, host, number):
-                self._seen_as[port] = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+                self._seen_as[port] = show_host_port(host, number)
 
     def plain_received(self, handler: PortHandler, datagram: bytes, address: Address) -> None:
         """See `PortListener`: never called, as a client's handlers always have an encryptor."""

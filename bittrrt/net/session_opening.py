@@ -58,8 +58,8 @@ async def open_session(
 ) -> Session:
     """Open a session with a server that serves them. `congestion`: `model` or `cubic`; `mtu`: bytes of a datagram.
 
-    `in_thread` does what may block of files, None for the threads of the opener's reactor. It does not open itself
-    again when it is lost: open another then. Raises `LinkError`.
+    `in_thread` does what may block of files, None for the threads of the opener's reactor. A session that is lost does
+    not come back by itself: open another then. Raises `LinkError`.
     """
     observer = _EndObserver()
     connection = await opener.open(observer)

@@ -44,6 +44,7 @@ class Taking:
 
     @property
     def ready(self) -> bool:
+        """Whether all of it is here and its digest is known, so that it can be given its name."""
         return self.sink is not None and self.sink.complete and self.digest is not None and not self.closing
 
 
