@@ -24,10 +24,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from many_sessions import AT_A_TIME, CATCH_UP, SETTLE, Crowd
-from rig import ServerProcess, allow_many_files, free_tcp_port, run, running_server
+from rig import ServerProcess, free_tcp_port, run, running_server
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from bittrrt.app.descriptors import allow_many_files
 from bittrrt.net.client_connection import ClientConnection
 from bittrrt.net.link_keeper import SessionOpener
 from bittrrt.settings import Settings

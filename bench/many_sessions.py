@@ -14,10 +14,11 @@ import os
 import time
 from typing import Any
 
-from rig import ServerProcess, Watcher, allow_many_files, run, run_each, running_server
+from rig import ServerProcess, Watcher, run, run_each, running_server
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from bittrrt.app.descriptors import allow_many_files
 from bittrrt.link.quantiles import Quantiles
 from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
 from bittrrt.net.link_keeper import SessionOpener

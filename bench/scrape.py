@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 from random import Random
 
-from rig import allow_many_files, run_each
+from rig import run_each
 from twisted.web.test.requesthelper import DummyRequest
 
+from bittrrt.app.descriptors import allow_many_files
 from bittrrt.app.histogram import Histogram
 from bittrrt.app.metrics import TRAFFIC, Metrics, MetricsResource
 from bittrrt.app.watch import Watch
