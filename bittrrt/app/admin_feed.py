@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from ..link.path import SILENT_HEARTBEATS
 from ..net.client import Client
 from ..net.server import Server
 from ..net.server_observer import ServerObserver
@@ -26,7 +27,7 @@ from ..wire.datagram import PortType
 from ..wire.messages import CloseReason
 from .admin_points import Points
 from .views import Event, ServerView, SessionView
-from .watch import SILENT_HEARTBEATS, Watch, shown_address
+from .watch import Watch, shown_address
 
 ROWS_A_SECOND: Final = 300
 ROWS_AT_ONCE: Final = 200  # read in one go for the first page that opens: 2 ms

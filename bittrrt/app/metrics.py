@@ -30,6 +30,7 @@ import twisted
 from .. import __version__
 from ..errors import FileError
 from ..link.counters import Counters
+from ..link.path import SILENT_HEARTBEATS
 from ..net.client import Client
 from ..net.rendezvous_server import RendezvousFactory
 from ..net.server import Server
@@ -43,7 +44,7 @@ from .process_metrics import ProcessMetrics
 from .traffic_totals import TrafficTotals
 from .transfer_totals import DIRECTIONS, TransferTotals
 from .views import Event, EventKind, PortState
-from .watch import SILENT_HEARTBEATS, Watch
+from .watch import Watch
 
 TRAFFIC: Final = {"received", "bytes_received", "sent", "bytes_sent"}
 """Of the names of `Counters`, those that are no drop."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from ..link.path import MIN_PATIENCE
+from ..link.path import MIN_PATIENCE, SILENT_HEARTBEATS
 from ..net.client_connection import ClientConnection, PortReport
 from ..wire.datagram import PortType
-
-SILENT_HEARTBEATS: Final = 2.5  # a port that missed so many is worth a line
 
 
 def port_troubles(connection: ClientConnection) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from .. import __version__
 from ..errors import FileError
+from ..link.path import SILENT_HEARTBEATS
 from ..link.peer_address import Address
 from ..link.transfer_statistics import RateMeter
 from ..net.client import Client
@@ -28,7 +29,6 @@ from .views import Event, EventKind, PortState, PortView, ServerView, SessionVie
 KEPT_EVENTS: Final = 500
 KEPT_SESSIONS: Final = 200  # that are over
 KEPT_SECONDS: Final = 600.0  # for so long
-SILENT_HEARTBEATS: Final = 2.5  # heartbeats: two were missed for certain
 TOLD_FILE: Final = 1_000_000  # bytes; the arrival of smaller files is no event: ten thousand would push all others out
 
 WHY_OVER: Final = {

@@ -12,6 +12,7 @@ from .round_trip import RoundTrip
 LOSS_WINDOW: Final = 100  # heartbeats
 _WINDOW_MASK: Final = (1 << LOSS_WINDOW) - 1
 MIN_PATIENCE: Final = 1.0  # seconds until an answer counts as lost, however short the round trip is
+SILENT_HEARTBEATS: Final = 2.5  # a port on which nothing came for so many is silent: two were missed for certain
 
 
 @dataclass(frozen=True, slots=True)
