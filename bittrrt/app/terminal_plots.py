@@ -26,7 +26,7 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _POINT, _SMOKE = "•", "░"
 
 
-class History:
+class RecentHeartbeats:
     """The last heartbeats of one port, oldest first. Seconds, or any other unit."""
 
     __slots__ = ("points", "samples")
@@ -59,11 +59,11 @@ def sparkline(points: Sequence[float | None], width: int) -> str:
     return "".join([LOST if point is None else _BARS[_step(point, low, high, len(_BARS))] for point in shown])
 
 
-def smoke(history: History, width: int, height: int) -> list[Text]:
+def smoke(recent: RecentHeartbeats, width: int, height: int) -> list[Text]:
     """`height` lines of `width` cells: the labels of the axis, milliseconds, and the last heartbeats, in seconds."""
     columns = max(width - LABEL_WIDTH, 0)
-    points = list(history.points)[-columns:] if columns else []
-    bands = history.bands(len(points))
+    points = list(recent.points)[-columns:] if columns else []
+    bands = recent.bands(len(points))
     low, high = _scale([point for point in points if point is not None], bands)
     rows: list[list[tuple[str, str]]] = [[] for _ in range(height)]
     for point, band in zip(points, bands, strict=True):

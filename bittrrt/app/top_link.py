@@ -19,7 +19,7 @@ from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
 from ..wire.datagram import PortType
 from .port_trouble import port_troubles
-from .terminal_plots import History, smoke
+from .terminal_plots import RecentHeartbeats, smoke
 
 KEPT: Final = 400  # heartbeats; as wide as any terminal
 _FOOT: Final = 4  # lines below the plots: the clocks, and a trouble
@@ -35,7 +35,7 @@ class LinkPicture:
         """What becomes of the link."""
         self.heartbeats = 0
         self._connection: ClientConnection | None = None
-        self._histories = {port_type: History(KEPT) for port_type in PortType}
+        self._recent = {port_type: RecentHeartbeats(KEPT) for port_type in PortType}
         self._times = {port_type: Quantiles() for port_type in PortType}
         self._answered = dict.fromkeys(PortType, 0)
 
@@ -47,9 +47,9 @@ class LinkPicture:
     def beat(self, beat: HeartbeatRound) -> None:
         """A heartbeat is over."""
         self.heartbeats += 1
-        for port_type, history in self._histories.items():
+        for port_type, recent in self._recent.items():
             first, second = beat.first.get(port_type), beat.second.get(port_type)
-            history.add(first, () if second is None else (second,))
+            recent.add(first, () if second is None else (second,))
             self._answered[port_type] += first is not None
             for round_trip in (first, second):
                 if round_trip is not None:
@@ -64,7 +64,7 @@ class LinkPicture:
         rows = (height - len(lines) - _FOOT) // len(PortType) - 1
         for port_type in PortType:
             lines.append(self._figures(port_type, connection.report(port_type)))
-            lines += smoke(self._histories[port_type], width, min(max(rows, _LOW), _HIGH))
+            lines += smoke(self._recent[port_type], width, min(max(rows, _LOW), _HIGH))
         offset = surest(connection.report(port_type).path.offset for port_type in PortType)
         if offset is not None:
             lines += _wrapped(f"the server's clock is {offset}", width, "")

@@ -24,7 +24,7 @@ from .admin_client import ServerState
 from .plain_text import plain
 from .progress import bits
 from .terminal import fit
-from .terminal_plots import History, bar, sparkline
+from .terminal_plots import RecentHeartbeats, bar, sparkline
 from .views import PortView, SessionView, TransferView
 
 KEPT_POINTS: Final = 240  # of a port's round trips; as wide as any terminal
@@ -61,7 +61,7 @@ class ServerPicture:
         """Why the state is old; empty if it is not."""
         self._state: ServerState | None = None
         self._now_ms = 0
-        self._histories: dict[tuple[str, str], History] = {}
+        self._recent: dict[tuple[str, str], RecentHeartbeats] = {}
         self._counted: dict[tuple[str, str], tuple[int, int]] = {}
         self._chosen = ""  # a link
         self._order = 0
@@ -70,16 +70,16 @@ class ServerPicture:
         """A new state, at that time of day."""
         self._state, self._now_ms, self.trouble = state, now_ms, ""
         live = {(session.link, port.port): port for session in state.sessions for port in session.ports}
-        for key in self._histories.keys() - live.keys():
-            del self._histories[key], self._counted[key]
+        for key in self._recent.keys() - live.keys():
+            del self._recent[key], self._counted[key]
         for key, port in live.items():
-            history = self._histories.setdefault(key, History(KEPT_POINTS))
+            recent = self._recent.setdefault(key, RecentHeartbeats(KEPT_POINTS))
             answered, lost = self._counted.get(key, (port.answered - 1, port.lost))
             self._counted[key] = port.answered, port.lost
             if port.lost > lost:
-                history.add(None)
+                recent.add(None)
             if port.answered > answered and port.last_ms is not None:
-                history.add(port.last_ms)
+                recent.add(port.last_ms)
 
     def press(self, key: str, height: int) -> bool:
         """A key, on a terminal of so many lines; False if it is to end."""
@@ -177,7 +177,7 @@ class ServerPicture:
         return lines
 
     def _spark(self, link: str, port: PortView, width: int) -> str:
-        return sparkline(list(self._histories[link, port.port].points), width)
+        return sparkline(list(self._recent[link, port.port].points), width)
 
 
 def _heading(width: int) -> Text:

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.app.plain_text import plain
 from bittrrt.app.terminal import Keys, Screen, fit, keys_of
-from bittrrt.app.terminal_plots import History, bar, smoke, sparkline
+from bittrrt.app.terminal_plots import RecentHeartbeats, bar, smoke, sparkline
 
 POINTS = st.lists(st.none() | st.floats(0, 1e6), max_size=80)
 
@@ -40,10 +40,10 @@ class SparklineTests(SynchronousTestCase):
 
 class SmokeTests(SynchronousTestCase):
     def drawn(self, *points: float | None, width: int = 20, height: int = 4) -> list[str]:
-        history = History(100)
+        recent = RecentHeartbeats(100)
         for point in points:
-            history.add(point)
-        return [line.plain for line in smoke(history, width, height)]
+            recent.add(point)
+        return [line.plain for line in smoke(recent, width, height)]
 
     def test_points_stand_in_the_smoke_of_those_before(self) -> None:
         lines = self.drawn(0.010, 0.020, 0.010, None, 0.020)
@@ -57,19 +57,19 @@ class SmokeTests(SynchronousTestCase):
         self.assertEqual(lines[-1].count("•"), 10)
 
     def test_a_percentile_leaves_one_of_ten_out(self) -> None:
-        history = History(100)
+        recent = RecentHeartbeats(100)
         for _ in range(20):
-            history.add(0.01)
-        history.add(0.1)
-        *_, last = history.bands(3)
+            recent.add(0.01)
+        recent.add(0.1)
+        *_, last = recent.bands(3)
         self.assertEqual(last, (0.01, 0.01))
 
     def test_both_answers_of_a_heartbeat_make_smoke(self) -> None:
-        history = History(100)
-        history.add(0.01, [0.03])
-        self.assertEqual(history.bands(5), [(0.01, 0.03)])
-        history.add(None)
-        self.assertEqual(history.bands(5), [(0.01, 0.03), (0.01, 0.03)])
+        recent = RecentHeartbeats(100)
+        recent.add(0.01, [0.03])
+        self.assertEqual(recent.bands(5), [(0.01, 0.03)])
+        recent.add(None)
+        self.assertEqual(recent.bands(5), [(0.01, 0.03), (0.01, 0.03)])
 
     def test_what_is_silent_has_neither_smoke_nor_scale(self) -> None:
         self.assertEqual(self.drawn(None, None, height=2), [" " * 10, " " * 8 + "xx"])
@@ -82,11 +82,11 @@ class SmokeTests(SynchronousTestCase):
         self.assertLessEqual({len(line) for line in lines}, {8 + min(len(points), max(width - 8, 0))})
 
     def test_memory_is_bounded(self) -> None:
-        history = History(50)
+        recent = RecentHeartbeats(50)
         for _ in range(1000):
-            history.add(0.1, [0.2])
-        self.assertEqual((len(history.points), len(history.samples)), (50, 60))
-        self.assertEqual(len(history.bands(50)), 50)
+            recent.add(0.1, [0.2])
+        self.assertEqual((len(recent.points), len(recent.samples)), (50, 60))
+        self.assertEqual(len(recent.bands(50)), 50)
 
     def test_a_bar_is_full_at_one(self) -> None:
         self.assertEqual([bar(share, 4) for share in (-1, 0, 0.5, 1, 7)], ["░░░░", "░░░░", "██░░", "████", "████"])

@@ -102,7 +102,7 @@ class ServerPictureTests(SynchronousTestCase):
     def test_nothing_is_remembered_of_sessions_that_are_over(self) -> None:
         for number in range(100):
             self.see(session_view(number))
-        self.assertEqual((len(self.picture._histories), len(self.picture._counted)), (3, 3))
+        self.assertEqual((len(self.picture._recent), len(self.picture._counted)), (3, 3))
 
     def test_files_have_bars_and_events_follow_the_last_first(self) -> None:
         lines = self.see(session_view(transfers=[transfer_view(limited_by="path")]), events=30)
