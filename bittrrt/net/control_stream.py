@@ -13,46 +13,38 @@ from typing import Final
 from ..errors import ControlOverflow, MalformedMessage
 from ..link.send_channel import SendChannel
 from ..wire.messages import MAX_MESSAGE
+from .written_bytes import WrittenBytes
 
 CONTROL_WINDOW: Final = 256 * 1024  # bytes that the peer may have sent ahead of what was handed on
 MAX_BACKLOG: Final = 4 * 1024 * 1024  # bytes
 _MAX_DIGITS: Final = len(str(MAX_MESSAGE))
 
 
-class Outgoing:
-    """The messages that the peer has not acknowledged yet. It is the stream's source."""
+class Outgoing(WrittenBytes):
+    """The messages that the peer has not acknowledged yet."""
 
     def __init__(self, channel: SendChannel) -> None:
+        super().__init__()
         self._channel = channel
-        self._kept = bytearray()
-        self._begin = 0  # the stream's offset of what is kept
 
     @property
     def backlog(self) -> int:
         """Bytes that are not acknowledged."""
-        return len(self._kept)
+        return self.end - self.begin
 
     def put(self, message: bytes) -> None:
         """One more message. Raises `ValueError` for one that is too long, `ControlOverflow` for one too many."""
         if len(message) > MAX_MESSAGE:
             raise ValueError(f"a control message of {len(message)} bytes; {MAX_MESSAGE} are the most")
-        if len(self._kept) + len(message) > MAX_BACKLOG:
-            raise ControlOverflow(f"the other end has not taken {len(self._kept)} bytes of control messages")
-        self._kept += b"%d:%b," % (len(message), message)
-        self._channel.supply(self._begin + len(self._kept))
-
-    def read(self, offset: int, length: int) -> bytes:
-        """See `StreamSource`."""
-        at = offset - self._begin
-        return bytes(self._kept[at : at + length])
+        if self.backlog + len(message) > MAX_BACKLOG:
+            raise ControlOverflow(f"the other end has not taken {self.backlog} bytes of control messages")
+        self.append(b"%d:%b," % (len(message), message))
+        self._channel.supply(self.end)
 
     def trim(self) -> None:
         """Forget what is acknowledged."""
-        if self._kept:
-            acknowledged = self._channel.acknowledged.gap_at(0)[0]
-            if acknowledged > self._begin:
-                del self._kept[: acknowledged - self._begin]
-                self._begin = acknowledged
+        if self.backlog:
+            self.forget_before(max(self.begin, self._channel.acknowledged.gap_at(0)[0]))
 
 
 class Incoming:

@@ -26,6 +26,7 @@ from ..wire.spans import SpanSet
 from .clock import Clock
 from .data_plane import DataPlane
 from .stream_window import StreamWindow, WindowRoom
+from .written_bytes import WrittenBytes
 
 PIECE: Final = 64 * 1024  # bytes at most that a reader gets at a time, as of TCP
 
@@ -54,35 +55,6 @@ class StreamAddress:
     """A stream's: its channel in the session."""
 
     channel: int
-
-
-class _Written:
-    """What was written and is not acknowledged yet. It is the stream's source."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self.begin = 0
-        """The offset of what is kept."""
-
-    @property
-    def end(self) -> int:
-        """The offset of what is written next."""
-        return self.begin + len(self._kept)
-
-    def append(self, data: bytes) -> None:
-        self._kept += data
-
-    def read(self, offset: int, length: int) -> bytes:
-        """See `StreamSource`."""
-        at = offset - self.begin
-        return bytes(self._kept[at : at + length])
-
-    def forget_before(self, offset: int) -> None:
-        del self._kept[: offset - self.begin]
-        self.begin = offset
-
-    def clear(self) -> None:
-        self._kept.clear()
 
 
 class _InOrder:
@@ -136,7 +108,7 @@ class StreamTransport:
         self.disconnecting = False
         """Whether it closes as soon as everything has been sent."""
         self._owner = owner
-        self._written = _Written()
+        self._written = WrittenBytes()
         self._in_order = _InOrder(self._deliver)
         self._producer: Any = None
         self._streaming = True
