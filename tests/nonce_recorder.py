@@ -63,6 +63,10 @@ class RecordedAead:
         self._recorder.record(self._key, nonce)
         return self._aead.encrypt(nonce, data, associated_data)
 
+    def encrypt_into(self, nonce: Buffer, data: Buffer, associated_data: bytes | None, sealed: Buffer) -> int:
+        self._recorder.record(self._key, bytes(nonce))
+        return self._aead.encrypt_into(nonce, data, associated_data, sealed)
+
 
 recorder = NonceRecorder()
 """That of this process."""

@@ -30,6 +30,7 @@ from ..wire.datagram import (
 )
 from ..wire.messages import CipherName
 from .cipher import Aead, new_aead
+from .full_burst import FullBurst, full_burst
 
 KEY_SIZE: Final = 32
 LINK_ID_SIZE: Final = 16
@@ -43,6 +44,8 @@ _AGREEMENT_INFO: Final[dict[CipherName, bytes]] = {  # a name each, so that no k
     "chacha20-poly1305": b"bittrrt/1 datagrams",
 }
 _RATCHET_INFO: Final = b"bittrrt/1 next epoch"
+
+_full: Final = FullBurst()  # of the process
 
 
 class _KeyChain:
@@ -174,11 +177,11 @@ class CommEncryptor:
 
     def seal_burst(
         self, payload: bytes, chunk_size: int, flags: int, channel: int, sequence: int, offset: int
-    ) -> list[bytes]:
-        """Seal `payload` in datagrams of `chunk_size` bytes of it each, the last may have less.
+    ) -> bytes | memoryview:
+        """Seal `payload` in datagrams of `chunk_size` bytes of it each, the last may have less; joined.
 
-        `sequence` and `offset` are the first datagram's. The result, joined, is the datagrams one after the other: each
-        nonce stands beside what it sealed, so that nothing is copied twice. Raises `ValueError` as `encrypt` does.
+        `sequence` and `offset` are the first datagram's. The result is good until the next burst is sealed, by any
+        encryptor. Raises `ValueError` as `encrypt` does.
         """
         count = -(-len(payload) // chunk_size) or 1
         pack_header(flags, channel, sequence, offset)  # these two are the check for all between them
@@ -188,16 +191,21 @@ class CommEncryptor:
         if self._counter - self._epoch_counter + count > MAX_EPOCH_DATAGRAMS:
             self._next_send_epoch()
         word = flags << 24 | channel
-        encrypt, pack, epoch, counter = self._send_key.encrypt, pack_numbers, self._send_epoch, self._counter
+        counter = self._counter
         self._counter = counter + count  # first: a nonce is never used again, whatever happens here
+        if count == full_burst(chunk_size) and count * chunk_size == len(payload):
+            encrypt_into = self._send_key.encrypt_into
+            return _full.seal(
+                payload, chunk_size, encrypt_into, self.send_epoch, counter, word, sequence, offset
+            )  # fmt: skip
+        encrypt, epoch = self._send_key.encrypt, self._send_epoch
         sealed: list[bytes] = []
-        for at in range(0, len(payload) or 1, chunk_size):
-            nonce = epoch + counter.to_bytes(8, "big")
-            counter += 1
-            sealed.append(nonce)
-            sealed.append(encrypt(nonce, pack(word, sequence, offset + at) + payload[at : at + chunk_size], b""))
-            sequence += 1
-        return sealed
+        for number in range(count):
+            at = number * chunk_size
+            nonce = epoch + (counter + number).to_bytes(8, "big")
+            plain = pack_numbers(word, sequence + number, offset + at) + payload[at : at + chunk_size]
+            sealed += nonce, encrypt(nonce, plain, b"")
+        return b"".join(sealed)
 
     def decrypt(self, encrypted_data: bytes, associated_data: bytes = b"") -> tuple[int, int, int, int, bytes]:
         """Open one datagram: `(flags, channel, sequence, offset, plaintext)`.
