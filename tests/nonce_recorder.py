@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.utils import Buffer
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.link import encryptor
+from bittrrt.link.cipher import new_aead
+from bittrrt.wire.messages import CipherName
 
 
 class NonceRecorder:
@@ -25,9 +26,9 @@ class NonceRecorder:
         self.repeats: list[str] = []
         """What was not told yet: an error that is raised may be caught on its way to the test."""
 
-    def aead(self, key: bytes) -> RecordedAead:
-        """Stands in for `ChaCha20Poly1305(key)`."""
-        return RecordedAead(self, key)
+    def new_aead(self, name: CipherName, key: bytes) -> RecordedAead:
+        """Stands in for the function of that name."""
+        return RecordedAead(self, name, key)
 
     def record(self, key: bytes, nonce: bytes) -> None:
         """`nonce` is about to be sealed with. Raises `AssertionError` if it could have been before."""
@@ -46,12 +47,13 @@ class NonceRecorder:
 
 
 class RecordedAead:
-    """A ChaCha20-Poly1305 key whose nonces are recorded."""
+    """A key whose nonces are recorded."""
 
-    __slots__ = ("_aead", "_key", "_recorder", "decrypt", "decrypt_into")
+    __slots__ = ("_aead", "_key", "_recorder", "decrypt", "decrypt_into", "name")
 
-    def __init__(self, recorder: NonceRecorder, key: bytes) -> None:
-        self._aead = ChaCha20Poly1305(key)
+    def __init__(self, recorder: NonceRecorder, name: CipherName, key: bytes) -> None:
+        self.name: CipherName = name
+        self._aead = new_aead(name, key)
         self._key = key
         self._recorder = recorder
         self.decrypt: Callable[[bytes, bytes, bytes | None], bytes] = self._aead.decrypt
@@ -61,6 +63,10 @@ class RecordedAead:
         self._recorder.record(self._key, nonce)
         return self._aead.encrypt(nonce, data, associated_data)
 
+    def encrypt_into(self, nonce: Buffer, data: Buffer, associated_data: bytes | None, sealed: Buffer) -> int:
+        self._recorder.record(self._key, bytes(nonce))
+        return self._aead.encrypt_into(nonce, data, associated_data, sealed)
+
 
 recorder = NonceRecorder()
 """That of this process."""
@@ -68,7 +74,7 @@ recorder = NonceRecorder()
 
 def watch_every_test() -> None:
     """Record what every encryptor seals from now on, and end every test with a look at it."""
-    encryptor.ChaCha20Poly1305 = recorder.aead  # type: ignore[assignment,attr-defined]
+    encryptor.new_aead = recorder.new_aead  # type: ignore[assignment,attr-defined]
     run = SynchronousTestCase.run
 
     def watched_run(test: SynchronousTestCase, result: Any) -> Any:

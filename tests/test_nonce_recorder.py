@@ -19,7 +19,7 @@ class RecorderTests(SynchronousTestCase):
 
     def seal(self, *numbers: int, key: bytes = KEY) -> None:
         for number in numbers:
-            self.recorder.aead(key).encrypt(number.to_bytes(12, "big"), b"", None)
+            self.recorder.new_aead("aes-256-gcm", key).encrypt(number.to_bytes(12, "big"), b"", None)
 
     def test_ascending_nonces_pass(self) -> None:
         self.seal(0, 1, 2, 255, 256, 2**64, 2**96 - 1)
@@ -42,7 +42,7 @@ class RecorderTests(SynchronousTestCase):
         self.recorder.tell()
 
     def test_opening_is_not_sealing(self) -> None:
-        aead = self.recorder.aead(KEY)
+        aead = self.recorder.new_aead("aes-256-gcm", KEY)
         sealed = aead.encrypt(bytes(12), b"plain", None)
         self.assertEqual([aead.decrypt(bytes(12), sealed, None) for _ in range(2)], [b"plain"] * 2)
         self.recorder.tell()

@@ -15,7 +15,6 @@ from typing import Final, NoReturn
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from ..errors import DatagramTooShort, EpochNotAccepted, KeyAgreementError, KeyExhausted, NotAuthentic
@@ -29,27 +28,37 @@ from ..wire.datagram import (
     pack_numbers,
     unpack,
 )
+from ..wire.messages import CipherName
+from .cipher import Aead, new_aead
+from .full_burst import FullBurst, full_burst
 
 KEY_SIZE: Final = 32
 LINK_ID_SIZE: Final = 16
 EPOCH_LIFETIME: Final = 120.0  # seconds, as WireGuard's REKEY_AFTER_TIME
-EPOCH_DATAGRAMS: Final = 2**32
+EPOCH_DATAGRAMS: Final = 2**22  # 100 s at 500 Mbit/s; AES-GCM bears 2^23 of 64 KB (RFC 9001 appendix B.1)
+MAX_EPOCH_DATAGRAMS: Final = 2 * EPOCH_DATAGRAMS  # whatever the peer has answered
 EPOCH_GRACE: Final = 10.0  # seconds that the last key still opens what was reordered around the change
 
-_AGREEMENT_INFO: Final = b"bittrrt/1 datagrams"
+_AGREEMENT_INFO: Final[dict[CipherName, bytes]] = {  # a name each, so that no key is ever one of both
+    "aes-256-gcm": b"bittrrt/1 datagrams aes-256-gcm",
+    "chacha20-poly1305": b"bittrrt/1 datagrams",
+}
 _RATCHET_INFO: Final = b"bittrrt/1 next epoch"
+
+_full: Final = FullBurst()  # of the process
 
 
 class _KeyChain:
     """The keys of one direction, epoch by epoch. Holds only what later epochs need."""
 
-    __slots__ = ("_chain", "next_epoch")
+    __slots__ = ("_chain", "_cipher", "next_epoch")
 
-    def __init__(self, chain: bytes) -> None:
+    def __init__(self, chain: bytes, cipher: CipherName) -> None:
         self._chain = chain
+        self._cipher: CipherName = cipher
         self.next_epoch = 0
 
-    def next_key(self) -> tuple[bytes, ChaCha20Poly1305]:
+    def next_key(self) -> tuple[bytes, Aead]:
         """The next epoch, as it stands in the nonce, and its key."""
         if self.next_epoch > MAX_EPOCH:
             raise KeyExhausted("every epoch was used")
@@ -57,7 +66,7 @@ class _KeyChain:
         material = HKDFExpand(hashes.SHA256(), 2 * KEY_SIZE, _RATCHET_INFO).derive(self._chain)
         self._chain = material[:KEY_SIZE]
         self.next_epoch += 1
-        return epoch, ChaCha20Poly1305(material[KEY_SIZE:])
+        return epoch, new_aead(self._cipher, material[KEY_SIZE:])
 
 
 class CommEncryptor:
@@ -94,8 +103,8 @@ class CommEncryptor:
         self._epoch_counter = 0  # its value when the epoch began
         self._epoch_began: float | None = None
         self._send_epoch = b""
-        self._send_key: ChaCha20Poly1305 | None = None
-        self._receive_keys: dict[bytes, ChaCha20Poly1305] = {}  # the current epoch's, the next one's, in grace the last
+        self._send_key: Aead | None = None
+        self._receive_keys: dict[bytes, Aead] = {}  # the current epoch's, the next one's, in grace the last
         self._next_epoch = b""
         self._last_epoch = b""
         self._last_epoch_until: float | None = None
@@ -115,12 +124,14 @@ class CommEncryptor:
         """The raw X25519 public key, 32 bytes."""
         return self._public_key
 
-    def derive_shared_secret(self, peer_public_key: bytes, *, salt: bytes = b"") -> None:
+    def derive_shared_secret(
+        self, peer_public_key: bytes, *, salt: bytes = b"", cipher: CipherName = "chacha20-poly1305"
+    ) -> None:
         """Agree on the session's keys with the end whose public key this is.
 
-        `salt` binds the keys to the channel that carried the public keys; both ends give the same, as the rendezvous
-        does with the TLS exporter. Raises `KeyAgreementError` for a key that is not 32 bytes, is this end's own, or
-        leads to the all-zero secret (RFC 7748 section 6.1), and when called a second time.
+        `salt` binds the keys to the channel that carried the public keys, as the rendezvous does with the TLS exporter;
+        both ends give the same, and the same `cipher`. Raises `KeyAgreementError` for a key that is not 32 bytes, is
+        this end's own, or leads to the all-zero secret (RFC 7748 section 6.1), and when called a second time.
         """
         if self._private_key is None:
             raise KeyAgreementError("the keys were agreed on already")
@@ -132,9 +143,9 @@ class CommEncryptor:
         except ValueError:
             raise KeyAgreementError("the peer's public key is no usable X25519 key") from None
         first, second = sorted((self._public_key, peer))
-        info = _AGREEMENT_INFO + first + second
+        info = _AGREEMENT_INFO[cipher] + first + second
         material = HKDF(hashes.SHA256(), 2 * KEY_SIZE + LINK_ID_SIZE, salt or None, info).derive(secret)
-        chains = _KeyChain(material[:KEY_SIZE]), _KeyChain(material[KEY_SIZE : 2 * KEY_SIZE])
+        chains = _KeyChain(material[:KEY_SIZE], cipher), _KeyChain(material[KEY_SIZE : 2 * KEY_SIZE], cipher)
         self._send_chain, self._receive_chain = chains if self._public_key == first else chains[::-1]
         self.link_id = material[2 * KEY_SIZE :]
         self._send_epoch, self._send_key = self._send_chain.next_key()
@@ -158,7 +169,7 @@ class CommEncryptor:
         header = pack_header(flags, channel, sequence, offset)
         if self._send_key is None:
             raise KeyAgreementError("derive_shared_secret was not called yet")
-        if self._counter - self._epoch_counter >= EPOCH_DATAGRAMS:
+        if self._counter - self._epoch_counter >= MAX_EPOCH_DATAGRAMS:
             self._next_send_epoch()
         nonce = self._send_epoch + self._counter.to_bytes(8, "big")
         self._counter += 1
@@ -166,30 +177,35 @@ class CommEncryptor:
 
     def seal_burst(
         self, payload: bytes, chunk_size: int, flags: int, channel: int, sequence: int, offset: int
-    ) -> list[bytes]:
-        """Seal `payload` in datagrams of `chunk_size` bytes of it each, the last may have less.
+    ) -> bytes | memoryview:
+        """Seal `payload` in datagrams of `chunk_size` bytes of it each, the last may have less; joined.
 
-        `sequence` and `offset` are the first datagram's. The result, joined, is the datagrams one after the other: each
-        nonce stands beside what it sealed, so that nothing is copied twice. Raises `ValueError` as `encrypt` does.
+        `sequence` and `offset` are the first datagram's. The result is good until the next burst is sealed, by any
+        encryptor. Raises `ValueError` as `encrypt` does.
         """
         count = -(-len(payload) // chunk_size) or 1
         pack_header(flags, channel, sequence, offset)  # these two are the check for all between them
         pack_header(flags, channel, sequence + count - 1, offset + len(payload))
         if self._send_key is None:
             raise KeyAgreementError("derive_shared_secret was not called yet")
-        if self._counter - self._epoch_counter + count > EPOCH_DATAGRAMS:
+        if self._counter - self._epoch_counter + count > MAX_EPOCH_DATAGRAMS:
             self._next_send_epoch()
         word = flags << 24 | channel
-        encrypt, pack, epoch, counter = self._send_key.encrypt, pack_numbers, self._send_epoch, self._counter
+        counter = self._counter
         self._counter = counter + count  # first: a nonce is never used again, whatever happens here
+        if count == full_burst(chunk_size) and count * chunk_size == len(payload):
+            encrypt_into = self._send_key.encrypt_into
+            return _full.seal(
+                payload, chunk_size, encrypt_into, self.send_epoch, counter, word, sequence, offset
+            )  # fmt: skip
+        encrypt, epoch = self._send_key.encrypt, self._send_epoch
         sealed: list[bytes] = []
-        for at in range(0, len(payload) or 1, chunk_size):
-            nonce = epoch + counter.to_bytes(8, "big")
-            counter += 1
-            sealed.append(nonce)
-            sealed.append(encrypt(nonce, pack(word, sequence, offset + at) + payload[at : at + chunk_size], b""))
-            sequence += 1
-        return sealed
+        for number in range(count):
+            at = number * chunk_size
+            nonce = epoch + (counter + number).to_bytes(8, "big")
+            plain = pack_numbers(word, sequence + number, offset + at) + payload[at : at + chunk_size]
+            sealed += nonce, encrypt(nonce, plain, b"")
+        return b"".join(sealed)
 
     def decrypt(self, encrypted_data: bytes, associated_data: bytes = b"") -> tuple[int, int, int, int, bytes]:
         """Open one datagram: `(flags, channel, sequence, offset, plaintext)`.
@@ -216,7 +232,7 @@ class CommEncryptor:
         return unpack(opened)
 
     @property
-    def current_receive_key(self) -> tuple[bytes, ChaCha20Poly1305]:
+    def current_receive_key(self) -> tuple[bytes, Aead]:
         """The epoch, as it stands in the nonce, that datagrams are expected to be of, and its key."""
         epochs = iter(self._receive_keys)
         epoch = next(epochs)
@@ -233,7 +249,9 @@ class CommEncryptor:
         """
         if self._epoch_began is None:
             self._epoch_began = now  # what is sealed from now on is of this epoch for certain
-        elif sent_at >= self._epoch_began and now - self._epoch_began >= EPOCH_LIFETIME:
+        elif sent_at >= self._epoch_began and (
+            now - self._epoch_began >= EPOCH_LIFETIME or self._counter - self._epoch_counter >= EPOCH_DATAGRAMS
+        ):
             self._next_send_epoch()
             self._epoch_began = now
         if self._last_epoch:

@@ -39,14 +39,14 @@ class Link:
         self.next_sequence = sequence + 1
         return self.encryptor.encrypt(payload, b"", flags, channel, sequence, offset)
 
-    def seal_burst(self, payload: bytes, chunk_size: int, flags: int, channel: int, offset: int) -> bytes:
+    def seal_burst(self, payload: bytes, chunk_size: int, flags: int, channel: int, offset: int) -> bytes | memoryview:
         """Datagrams of `chunk_size` bytes of `payload` each, the last may have less, with the next sequences; joined.
 
-        An empty payload makes one datagram.
+        An empty payload makes one datagram. What is returned is good until the next burst of the process.
         """
         sequence = self.next_sequence
         self.next_sequence = sequence + (-(-len(payload) // chunk_size) or 1)
-        return b"".join(self.encryptor.seal_burst(payload, chunk_size, flags, channel, sequence, offset))
+        return self.encryptor.seal_burst(payload, chunk_size, flags, channel, sequence, offset)
 
     def open_untrusted(self, datagram: bytes, counters: Counters) -> Opened | None:
         """What an authentic and new datagram says; None, and one drop counted, for any other."""

@@ -12,7 +12,7 @@ from ..link.encryptor import CommEncryptor
 from ..link.peer_address import Address
 from ..settings import Settings, as_settings
 from ..wire.datagram import PortType
-from ..wire.messages import CloseReason
+from ..wire.messages import CipherName, CloseReason
 from .clock import SYSTEM_CLOCK, Clock
 from .connection import CommConnection
 from .handlers import PortHandler
@@ -76,6 +76,7 @@ class Client:
         public_key: bytes,
         *,
         salt: bytes = b"",
+        cipher: CipherName = "chacha20-poly1305",
         fingerprint: str = "",
         name: str = "",
         listener: ClientListener | None = None,
@@ -89,7 +90,7 @@ class Client:
         self.name = name
         self.listener = listener
         self.ce = CommEncryptor()
-        self.ce.derive_shared_secret(public_key, salt=salt)
+        self.ce.derive_shared_secret(public_key, salt=salt, cipher=cipher)
         self.conn = CommConnection(
             self.config, port_manager, self.ce, listener=self, reactor=reactor, clock=clock, port_class=port_class
         )

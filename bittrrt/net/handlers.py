@@ -19,6 +19,7 @@ from twisted.internet.protocol import DatagramProtocol
 from ..errors import MalformedHeartbeat
 from ..link.counters import Counters
 from ..link.encryptor import CommEncryptor
+from ..link.full_burst import MAX_BATCH
 from ..link.heartbeats import ClientCountdown, RoundTripSample, ServerCountdown
 from ..link.joined import JoinedBuffer
 from ..link.link import Link
@@ -28,7 +29,7 @@ from ..settings import Settings, as_settings
 from ..wire.datagram import HEARTBEAT, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType, Run
 from ..wire.heartbeat import Heartbeat, answer_heartbeat, first_heartbeat, parse_heartbeat_untrusted
 from .clock import SYSTEM_CLOCK, Clock
-from .port import MAX_BATCH, Buffer, PortCounters
+from .port import Buffer, PortCounters
 
 
 class PortListener(Protocol):

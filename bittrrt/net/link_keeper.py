@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from ..errors import KeyAgreementError, LinkError, NotBittrRt
 from ..files.identity import Identity
 from ..files.known_servers import KnownServer, key_changed_error
+from ..link.cipher import preferred_cipher
 from ..link.encryptor import CommEncryptor
 from ..settings import Settings
 from ..wire.datagram import PortType
@@ -72,6 +73,7 @@ class SessionOpener:
         self._port_class = port_class
         self._watcher = watcher
         self._creator = ConnectionCreator(identity)
+        self._cipher = preferred_cipher(clock.monotonic)
 
     async def open(self, observer: SessionObserver, replaces: str = "") -> ClientConnection:
         """A session, with its heart beating. Raises `LinkError`."""
@@ -82,14 +84,14 @@ class SessionOpener:
             self.server.host,
             self.server.port,
             check_against(self.server),
-            lambda _: Open(encryptor.get_public_key(), replaces),
+            lambda _: Open(encryptor.get_public_key(), replaces, self._cipher),
             watcher=self._watcher,
         )
         welcome = answer.message
         if not isinstance(welcome, Welcome):
             raise NotBittrRt(f"{self.server.host} gave an answer to another question")
         try:
-            encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter)
+            encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter, cipher=welcome.cipher)
         except KeyAgreementError as error:
             raise NotBittrRt(f"{self.server.host} cannot agree on keys: {error}") from None
         heartbeat = welcome.heartbeat if self._heartbeat is None else self._heartbeat

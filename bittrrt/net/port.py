@@ -34,14 +34,13 @@ from twisted.internet.protocol import AbstractDatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..link.full_burst import MAX_BATCH, MAX_SEGMENTS
 from ..link.joined import MAX_READ, JoinedBuffer
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 """As a socket gives it: host, port and, for IPv6, flow and scope, without which no link-local peer is reached."""
 
-MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernel since UDP_SEGMENT came; 128 in newer ones
-MAX_BATCH: Final = 65_487  # bytes; the kernel's 65,535 less the headers of IPv6 and UDP
 MAX_KEPT: Final = 2  # batches; more of them in waiting would only age
 
 RECEIVE_BUFFER: Final = 4 * 1024 * 1024  # 40 ms at 100 MB/s: as long as a disk may hold the reactor up

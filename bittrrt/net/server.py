@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..files.authorized_clients import AuthorizedClients, valid_name
 from ..files.invites import Invites
+from ..link.cipher import agreed_cipher, preferred_cipher
 from ..link.peer_address import Address
 from ..settings import Settings
 from ..wire.datagram import PortType
@@ -83,6 +84,7 @@ class Server:
         self.observers: list[ServerObserver] = []
         self._reactor = reactor
         self._port_class = port_class
+        self._cipher = preferred_cipher(clock.monotonic)
         self._stale_at: list[tuple[float, str]] = []  # a heap of (time, link id); when it comes, it is looked at again
 
     def join(self, message: Join, fingerprint: str, exporter: bytes) -> Joined | Refused:
@@ -117,10 +119,12 @@ class Server:
             before = None
         if before is None and not self._room_for(fingerprint):
             return self._refused(RefusalReason.TOO_MANY_SESSIONS, fingerprint, known.name)
+        cipher = agreed_cipher(self._cipher, message.cipher)
         try:
             client = Client(
-                self.settings, self.port_manager, message.public_key, salt=exporter, fingerprint=fingerprint,
-                name=known.name, listener=self, reactor=self._reactor, clock=self.clock, port_class=self._port_class,
+                self.settings, self.port_manager, message.public_key, salt=exporter, cipher=cipher,
+                fingerprint=fingerprint, name=known.name, listener=self, reactor=self._reactor, clock=self.clock,
+                port_class=self._port_class,
             )  # fmt: skip
             if before is None:
                 client.conn.listen()
@@ -149,6 +153,7 @@ class Server:
             dn=ports[PortType.DN],
             heartbeat=self.settings.heartbeat,
             stale_after=round(self.settings.stale_after_seconds * 1000),
+            cipher=cipher,
         )
 
     def close_session(self, client: Client, reason: CloseReason) -> Deferred[Any]:

@@ -14,7 +14,7 @@ Over TLS each is one netstring, at most `MAX_MESSAGE` bytes. Reading is strict: 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ MAX_NAME: Final = 64
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 LinkIdText = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{32})?\Z")]
+CipherName = Literal["aes-256-gcm", "chacha20-poly1305"]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -53,6 +54,8 @@ class Open(_Message, frozen=True):
     """The X25519 key of the client's `CommEncryptor`."""
     replaces: LinkIdText = ""
     """The link that the client had and gives up, in hexadecimal."""
+    cipher: CipherName = "chacha20-poly1305"
+    """What the client seals with faster."""
 
 
 class Joined(_Message, frozen=True):
@@ -74,6 +77,8 @@ class Welcome(_Message, frozen=True):
     """Milliseconds from one heartbeat to the next, as the server expects them."""
     stale_after: Annotated[int, msgspec.Meta(ge=20, le=86_400_000)]
     """Milliseconds of silence after which the server ends the session."""
+    cipher: CipherName = "chacha20-poly1305"
+    """What both seal the session's datagrams with."""
 
     def port(self, port_type: PortType) -> int:
         """The number of one of the three ports."""

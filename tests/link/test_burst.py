@@ -24,7 +24,8 @@ def linked() -> tuple[Link, Link]:
     return Link(one), Link(other)
 
 
-def cut(sealed: bytes, size: int = CHUNK + OVERHEAD) -> list[bytes]:
+def cut(sealed: bytes | memoryview, size: int = CHUNK + OVERHEAD) -> list[bytes]:
+    sealed = bytes(sealed)
     return [sealed[at : at + size] for at in range(0, len(sealed), size)]
 
 

@@ -38,14 +38,15 @@ LOW_ORDER = [
 ]
 
 
-def keys_by_hand(one: CommEncryptor, other_public_key: bytes, salt: bytes) -> tuple[bytes, bytes]:
+def keys_by_hand(
+    one: CommEncryptor, other_public_key: bytes, salt: bytes, info: bytes = b"bittrrt/1 datagrams"
+) -> tuple[bytes, bytes]:
     """The keys of epoch 0 in both directions, computed from the documentation: the lower public key's end sends with
     the first."""
     assert one._private_key is not None
     secret = one._private_key.exchange(X25519PublicKey.from_public_bytes(other_public_key))
     first, second = sorted((one.get_public_key(), other_public_key))
-    info = b"bittrrt/1 datagrams" + first + second
-    material = HKDF(hashes.SHA256(), 80, salt, info).derive(secret)
+    material = HKDF(hashes.SHA256(), 80, salt, info + first + second).derive(secret)
     chains = material[:32], material[32:64]
     keys = [HKDFExpand(hashes.SHA256(), 64, b"bittrrt/1 next epoch").derive(chain)[32:] for chain in chains]
     return keys[0], keys[1]

@@ -12,6 +12,7 @@ from bittrrt import CommEncryptor
 from bittrrt.errors import EpochNotAccepted, KeyExhausted, NotAuthentic
 from bittrrt.link import encryptor
 from bittrrt.link.encryptor import EPOCH_GRACE, EPOCH_LIFETIME
+from bittrrt.link.encryptor import MAX_EPOCH_DATAGRAMS as REAL_LIMIT
 from bittrrt.wire.datagram import MAX_EPOCH
 
 from ..agreement import agreed_pair
@@ -124,8 +125,20 @@ class CountedEpochTests(SynchronousTestCase):
     """An epoch also ends after so many datagrams."""
 
     def setUp(self) -> None:
-        self.patch(encryptor, "EPOCH_DATAGRAMS", 10)
+        self.patch(encryptor, "EPOCH_DATAGRAMS", 5)
+        self.patch(encryptor, "MAX_EPOCH_DATAGRAMS", 10)
         self.one, self.other = agreed_pair()
+
+    def test_with_an_answer_the_next_one_begins_after_five(self) -> None:
+        self.one.answer_heard(0.0, 0.0)
+        for number in range(12):
+            self.other.decrypt(self.one.encrypt(b""))
+            self.one.answer_heard(1.0 + number, 1.0 + number)
+        self.assertEqual(self.one.send_epoch, 2)
+        self.assertEqual(self.other.decrypt(self.one.encrypt(b"in step"))[4], b"in step")
+
+    def test_the_limits_are_those_of_aes_gcm(self) -> None:
+        self.assertLessEqual(REAL_LIMIT, 2**23)  # RFC 9001 appendix B.1, of packets up to 2^16 bytes
 
     def test_so_many_datagrams_use_an_epoch_up(self) -> None:
         datagrams = [self.one.encrypt(b"%d" % number) for number in range(25)]

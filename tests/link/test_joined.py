@@ -47,7 +47,7 @@ class JoinedTests(SynchronousTestCase):
         return self.receiver.open_joined_untrusted(self.joined, read(self.joined, sealed), size, self.counters)
 
     def seal(self, data: bytes, offset: int = 0, flags: int = STREAM_FLAGS) -> bytes:
-        return self.sender.seal_burst(data, CHUNK, flags, 5, offset)
+        return bytes(self.sender.seal_burst(data, CHUNK, flags, 5, offset))
 
     def test_a_read_of_one_stream_is_one_run_with_its_bytes_joined(self) -> None:
         data = Random(1).randbytes(4 * CHUNK)
@@ -100,7 +100,7 @@ class JoinedTests(SynchronousTestCase):
         self.assertEqual(told(runs), [(STREAM_FLAGS, 0, bytes(4 * CHUNK))])
 
     def test_sizes_without_room_for_a_payload_are_opened_too(self) -> None:
-        empty = self.sender.seal_burst(b"", CHUNK, STREAM_FLAGS, 5, 0)
+        empty = bytes(self.sender.seal_burst(b"", CHUNK, STREAM_FLAGS, 5, 0))
         self.assertEqual([run.length for run in self.open(empty * 2, OVERHEAD)], [0])
         self.assertEqual(self.open(bytes(90), 30), [])
         self.assertEqual((self.counters.replayed, self.counters.too_short), (1, 3))

@@ -15,7 +15,8 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from bittrrt.net.port import MAX_BATCH, LinkPort, PortCounters, SocketAddress
+from bittrrt.link.full_burst import MAX_BATCH
+from bittrrt.net.port import LinkPort, PortCounters, SocketAddress
 
 from .fake_socket import Bursts, FakeReactor, PlainPort, Single
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from bittrrt.net.port import MAX_BATCH
+from bittrrt.link.full_burst import MAX_BATCH
 
 from .fake_socket import PEER, SO_RXQ_OVFL, FakeKernelTestCase, PlainPort
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from hypothesis import example, given
@@ -16,6 +16,7 @@ from bittrrt.wire.datagram import PortType
 from bittrrt.wire.messages import (
     MAX_MESSAGE,
     MAX_NAME,
+    CipherName,
     Close,
     CloseReason,
     Join,
@@ -41,9 +42,10 @@ texts = st.text(st.characters(codec="utf-8"), max_size=MAX_NAME)
 public_keys = st.binary(min_size=32, max_size=32)
 port_numbers = st.integers(1, 65535)
 link_ids = st.one_of(st.just(""), st.binary(min_size=16, max_size=16).map(bytes.hex))
+ciphers: st.SearchStrategy[CipherName] = st.sampled_from(get_args(CipherName))
 
 client_messages: st.SearchStrategy[Join | Open] = st.one_of(
-    st.builds(Join, texts, st.binary(max_size=64), texts), st.builds(Open, public_keys, link_ids)
+    st.builds(Join, texts, st.binary(max_size=64), texts), st.builds(Open, public_keys, link_ids, ciphers)
 )
 server_messages: st.SearchStrategy[Joined | Welcome | Refused] = st.one_of(
     st.builds(Joined, texts),
@@ -53,6 +55,7 @@ server_messages: st.SearchStrategy[Joined | Welcome | Refused] = st.one_of(
         *[port_numbers] * 3,
         st.integers(10, 3_600_000),
         st.integers(20, 86_400_000),
+        ciphers,
     ),
     st.builds(Refused, st.sampled_from(RefusalReason)),
 )
@@ -90,7 +93,9 @@ class JsonTests(SynchronousTestCase):
         self.assertEqual(
             encode_message(Observed(PortType.UP, "::1", 5)), b'{"type":"observed","port":"up","host":"::1","number":5}'
         )
-        self.assertEqual(OPEN, {"type": "open", "public_key": "A" * 43 + "=", "replaces": ""})
+        self.assertEqual(
+            OPEN, {"type": "open", "public_key": "A" * 43 + "=", "replaces": "", "cipher": "chacha20-poly1305"}
+        )
 
     def test_a_welcome_knows_its_ports_by_type(self) -> None:
         welcome = Welcome(bytes(32), 1, 2, 3, 5000, 30_000)
