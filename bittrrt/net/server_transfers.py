@@ -43,7 +43,8 @@ from ..wire.transfer_messages import (
 )
 from .client import Client
 from .clock import Clock
-from .offerer import MAX_BACKLOG, SendJob
+from .offered import SendJob
+from .offerer import MAX_BACKLOG
 from .server_observer import Direction
 from .takers import Takers
 from .tally import FileProgress, Tally

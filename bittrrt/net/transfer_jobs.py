@@ -19,7 +19,7 @@ from ..files.supply import FolderToSend, Item, Supply, below, count_items, from_
 from ..link.pacer import Pacer
 from ..wire.transfer_messages import Kind
 from .client_transfers import ClientTransfers, Wanted
-from .offerer import SendJob
+from .offered import SendJob
 from .tally import Tally
 from .turns import InThread
 
