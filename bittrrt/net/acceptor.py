@@ -10,6 +10,7 @@ About once a second what arrived is made safe, in a thread, while more arrives.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -19,10 +20,10 @@ from twisted.python.failure import Failure
 
 from ..errors import FileError, MalformedMessage, TransferBusy, WriteFailed
 from ..files.failures import Left, left_by_sender
-from ..files.goal import Goal, GoalKey, goal_key_untrusted, open_goal_untrusted
+from ..files.goal import Goal, GoalKey, OpenedGoal, goal_key_untrusted, open_goal_untrusted
 from ..files.root import Root
-from ..files.sink import Sink, finish_together
-from ..files.tree import FolderRoom, Folders
+from ..files.sink import finish_together
+from ..files.tree import FolderRoom, Folders, ensure_folder_untrusted
 from ..files.version import FileVersion
 from ..wire.spans import SpanSet
 from ..wire.transfer_messages import (
@@ -134,6 +135,9 @@ class Acceptor:
         self._check_folders_asked()
 
         def make() -> None:
+            if message.keep:
+                ensure_folder_untrusted(root(), name, message.mode)
+                return
             folders = self._folders.get(message.request)
             if folders is None:
                 if len(self._folders) >= MAX_REQUESTS:
@@ -194,14 +198,15 @@ class Acceptor:
 
         opening.addBoth(opened)
 
-    def _opened(self, taking: Taking, result: tuple[Sink, GoalKey] | None) -> None:
+    def _opened(self, taking: Taking, opened: OpenedGoal) -> None:
         channel = taking.offer.channel
-        if result is None:
+        taking.goal = replace(taking.goal, name=opened.name, inside="")
+        if opened.sink is None:
             self._taking.pop(channel, None)
             taking.tally.skip(taking.goal.name, taking.offer.size)
-            self._say(Skip(channel))
+            self._say(Skip(channel, opened.inside))
             return
-        taking.sink, taking.key = result
+        taking.sink, taking.key = opened.sink, opened.key
         self._takers.took(taking.key, self._owner, taking)
         if self._stopped or taking.cancelled is not None:
             self._leave(taking, taking.cancelled)
@@ -220,7 +225,7 @@ class Acceptor:
             taking.goal.name, taking.offer.size, sink.written_bytes, lambda: sink.written_bytes
         )  # fmt: skip
         taking.tally.begun(channel, progress)
-        self._say(Accept(channel, have))
+        self._say(Accept(channel, have, opened.inside))
         self._finish_ready()
 
     def _not_opened(self, taking: Taking, error: BaseException | None, tries_left: int) -> None:

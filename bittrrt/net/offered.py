@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import Deferred
 
@@ -28,7 +28,7 @@ class SendJob:
     limit: Pacer | None = None
     """What all its files together spend, and the messages that offer them."""
     finished: Deferred[None] = field(default_factory=Deferred)
-    """Fires when everything is answered; never, if the session is lost."""
+    """Fires when everything is answered; never, if the session is lost. Fails if there is no folder for it."""
     under_way: int = 0
     settling: bool = False
 
@@ -69,6 +69,14 @@ class Offered:
         if not isinstance(self.ready, ReadyFile):
             raise MalformedMessage("only files are accepted")
         return self.ready.content
+
+    def settle_name_untrusted(self, *, inside: bool) -> None:
+        """The acceptor says where the file goes. Raises `MalformedMessage` where that was not left to it."""
+        ready = self.ready
+        if isinstance(ready, ReadyFile):
+            if inside and not ready.item.inside:
+                raise MalformedMessage("takes a file into a folder that was not offered so")
+            self.ready = replace(ready, item=ready.item.settled(inside=inside))
 
     @property
     def digest_told(self) -> bool:

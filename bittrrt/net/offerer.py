@@ -119,7 +119,10 @@ class Offerer:
             _close_all(ready)
             self.pump()
             return
-        for one in ready:
+        for number, one in enumerate(ready):
+            if job not in self._jobs:  # it has ended on the way
+                _close_all(ready[number:])
+                break
             if isinstance(one, Unsendable):
                 job.unsendable(one.error)
             else:
@@ -142,17 +145,20 @@ class Offerer:
             version = ready.content.version
             message: Offer | OfferFolder | Settle = Offer(
                 sending.channel, job.request, ready.item.name, version.size, version.mtime_ns, version.mode,
-                version.sample, ready.digest, job.checksum, job.overwrite,
+                version.sample, ready.digest, job.checksum, job.overwrite, ready.item.inside,
             )  # fmt: skip
         elif isinstance(ready, FolderToSend):
-            message = OfferFolder(sending.channel, job.request, ready.name, ready.mode, ready.mtime_ns)
+            message = OfferFolder(sending.channel, job.request, ready.name, ready.mode, ready.mtime_ns, ready.keep)
         else:
             message = Settle(sending.channel, job.request)
         try:
             length = self._send(message)
         except NameRefused as error:
             self._close(sending)
-            job.unsendable(error)
+            if isinstance(ready, FolderToSend) and ready.keep:
+                self._end_without_target(job, error)
+            else:
+                job.unsendable(error)
             return
         if job.limit is not None:
             job.limit.spend(length)
@@ -171,14 +177,19 @@ class Offerer:
         if isinstance(message, Accept):
             if sending.accepted or not is_file:
                 raise MalformedMessage("accepts what is no file, or was accepted before")
+            sending.settle_name_untrusted(inside=message.inside)
             self._accepted(sending, message)
         elif isinstance(message, Skip) and is_file and not sending.accepted:
+            sending.settle_name_untrusted(inside=message.inside)
             sending.job.tally.skip(sending.name, sending.size)
             self._over(sending)
         elif isinstance(message, Done) and (sending.accepted or not is_file):
             if is_file:
                 sending.job.tally.done(sending.channel)
             self._over(sending)
+        elif isinstance(message, Refuse) and isinstance(sending.ready, FolderToSend) and sending.ready.keep:
+            self._over(sending)
+            self._end_without_target(sending.job, error_untrusted(message.reason, message.text))
         elif isinstance(message, Refuse | Failed):
             sending.job.tally.problem(
                 error_untrusted(message.reason, message.text), sending.channel, name=sending.name,
@@ -187,6 +198,12 @@ class Offerer:
             self._over(sending)
         else:
             raise MalformedMessage("an answer to another question")
+
+    def _end_without_target(self, job: SendJob, error: FileError) -> None:
+        """There is no folder that the rest could go to: the transfer ends."""
+        if job in self._jobs:
+            self.drop(job)
+            job.finished.errback(error)
 
     def _accepted(self, sending: Offered, message: Accept) -> None:
         content = sending.content

@@ -92,7 +92,7 @@ class _SharePlaces:
         """See `Destination`."""
         self._share.require_write()
         overwrite = Overwrite.REPLACE if offer.overwrite else Overwrite.REFUSE
-        return Goal(self._share.root, self._share.quota, offer.name, overwrite, offer.checksum)
+        return Goal(self._share.root, self._share.quota, offer.name, overwrite, offer.checksum, offer.inside)
 
     def folder(self, message: OfferFolder | Settle) -> tuple[Callable[[], Root], str]:
         """See `Destination`."""
