@@ -122,6 +122,8 @@ class Acceptor:
             self._refuse(message, error)
 
     def _refuse(self, message: Offer | OfferFolder | Settle, error: FileError) -> None:
+        if isinstance(message, Offer):
+            self._close_stream(message.channel)
         self._destination.tally(message.request).problem(
             error, message.channel, name="" if isinstance(message, Settle) else message.name,
             is_folder=isinstance(message, OfferFolder),
@@ -203,6 +205,7 @@ class Acceptor:
         taking.goal = replace(taking.goal, name=opened.name, inside="")
         if opened.sink is None:
             self._taking.pop(channel, None)
+            self._close_stream(channel)
             taking.tally.skip(taking.goal.name, taking.offer.size)
             self._say(Skip(channel, opened.inside))
             return
@@ -220,6 +223,8 @@ class Acceptor:
                 self._fail(taking, TransferBusy(f"{taking.goal.name}: too many streams are open; try again later"))
                 return
             taking.streaming = True
+        else:
+            self._close_stream(channel)
         sink = taking.sink
         progress = FileProgress(
             taking.goal.name, taking.offer.size, sink.written_bytes, lambda: sink.written_bytes
@@ -245,8 +250,12 @@ class Acceptor:
             closed.addCallback(lambda _: self._open(taking, tries_left=0))
 
     def _give_up_opening(self, taking: Taking, error: BaseException | None) -> None:
-        if self._taking.pop(taking.offer.channel, None) is not None and taking.cancelled is None:
+        if self._taking.pop(taking.offer.channel, None) is None:
+            return
+        if taking.cancelled is None:
             self._refuse(taking.offer, self._as_error(error, taking.goal.name))
+        else:
+            self._close_stream(taking.offer.channel)
 
     # --- while it arrives --------------------------------------------------------------------------------------------
 
@@ -373,10 +382,8 @@ class Acceptor:
         if sink is None:
             return
         taking.closing = True
-        if taking.streaming:
-            taking.streaming = False
-            if not self._stopped:
-                self._plane.close_stream(taking.offer.channel)
+        taking.streaming = False
+        self._close_stream(taking.offer.channel)
 
         def left(outcome: Any) -> None:
             if isinstance(outcome, Failure):
@@ -384,6 +391,11 @@ class Acceptor:
             self._closed(taking)
 
         self._close_with(sink.abort if left_by_sender(error) is Left.REMOVED else sink.keep, left)
+
+    def _close_stream(self, channel: int) -> None:
+        """Take no more of it, nor what came early of one that is not opened."""
+        if not self._stopped:
+            self._plane.close_stream(channel)
 
     def _close_with(self, work: Callable[[], Any], then: Callable[[Any], None]) -> Deferred[Any]:
         """Do something in a thread that ends with closed files; `stop` waits for it."""

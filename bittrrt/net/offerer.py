@@ -4,6 +4,8 @@ SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --all rea
                                             |                   |                             |
                                             +--Skip, Refuse     +--Failed --------------------+--> Cancel, as the file
                                                                                                    has changed
+
+The first file of a session is streaming from its offer on, as far as early data goes: see `receiving`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ..files.failures import left_by_sender
 from ..files.source import Source
 from ..files.supply import FileToSend, FolderToSend, Ready, ReadyFile, Unsendable
 from ..link.transfer_statistics import TransferStatistics
+from ..wire.spans import SpanSet
 from ..wire.transfer_messages import (
     Accept,
     Cancel,
@@ -62,6 +65,7 @@ class Offerer:
         self._jobs: list[SendJob] = []
         self._sending: dict[int, Offered] = {}
         self._size_under_way = 0
+        self._sent_early = False
         self._preparing = False
         self._stopped = False
         self._prepared_late: Deferred[Any] = Deferred()  # fires when what was prepared for nothing is back
@@ -165,6 +169,9 @@ class Offerer:
         self._sending[sending.channel] = sending
         self._size_under_way += sending.size
         job.under_way += 1
+        if sending.size and not self._sent_early:
+            self._sent_early = True
+            self._stream(sending, SpanSet(), early=True)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -211,14 +218,26 @@ class Offerer:
         already = have.count()
         sending.accepted = True
         sending.job.tally.begun(sending.channel, self._progress(sending, already))
+        if sending.over:
+            return  # who was told has ended it all
         if already == sending.size:
             self._sent(sending)
             return
         if already and isinstance(content, Source):  # what is not sent has to be read for the digest all the same
             self._catch_up(sending, content)
+        if sending.streaming:
+            self._plane.send_rest(sending.channel, sending.size, skip=have)
+        else:
+            self._stream(sending, have)
+
+    def _stream(self, sending: Offered, have: SpanSet, *, early: bool = False) -> None:
+        """Begin to send a file; `early`: with its offer, see `receiving`."""
+        content = sending.content
         sending.streaming = True
         watched = WatchedSource(content, partial(self._finish, sending)) if isinstance(content, Source) else content
-        sent = self._plane.open_sending(sending.channel, watched, sending.size, skip=have, limit=sending.job.limit)
+        sent = self._plane.open_sending(
+            sending.channel, watched, sending.size, skip=have, limit=sending.job.limit, early=early
+        )
         sent.addCallbacks(lambda _: self._sent(sending), lambda failure: self._not_sent(sending, failure.value))
 
     def _progress(self, sending: Offered, already: int) -> FileProgress:
@@ -278,8 +297,8 @@ class Offerer:
         It need not wait until everything is there: it travels with the last bytes, and saves a round trip.
         """
         content = sending.content
-        if sending.reading or sending.finishing or not isinstance(content, Source):
-            return  # a small file's digest was in the offer
+        if not sending.accepted or sending.reading or sending.finishing or not isinstance(content, Source):
+            return  # a small file's digest was in the offer; nobody has asked for that of one that is not accepted
         sending.reading = sending.finishing = True
 
         def digested(digest: Any) -> None:

@@ -32,7 +32,7 @@ from .control_stream import CONTROL_WINDOW, Outgoing
 from .handlers import PortHandler
 from .path_prober import AddressProofs, PathProber
 from .port_choice import PortChoice
-from .streams import INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, SendingStream, StreamSource
+from .streams import EARLY, INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, SendingStream, StreamSource
 
 MESSAGES_AHEAD: Final = 8  # datagrams of messages beyond the window, so that bulk that fills it does not silence them
 URGENT_AHEAD: Final = 16
@@ -109,6 +109,7 @@ class Sending:
         limit: Pacer | None,
         urgent: bool,
         trim: Callable[[int], None] | None,
+        early: bool,
     ) -> Deferred[None]:
         """See `DataPlane.open_sending`."""
         self._numbers.take(channel)
@@ -120,7 +121,7 @@ class Sending:
         for first, last in skipped.get_spans():
             opened.skip(first, last)
         if size is not None:
-            opened.supply(size, finished=True)
+            opened.supply(min(size, EARLY) if early else size, finished=not early)
         finished: Deferred[None] = Deferred(lambda _: self.close(channel))
         flags = STREAM_FLAGS | URGENT if urgent else STREAM_FLAGS
         self.streams[channel] = stream = SendingStream(opened, source, flags, finished)
@@ -138,6 +139,14 @@ class Sending:
         stream = self.streams[channel]
         stream.channel.supply(end, finished=finished)
         self._finish_if_done(channel, stream)
+
+    def send_rest(self, channel: int, size: int, skip: SpanSet) -> None:
+        """See `DataPlane.send_rest`."""
+        sending = self.streams[channel].channel
+        for first, last in skip.get_spans():
+            sending.skip(first, last)
+        sending.credit = max(sending.credit, INITIAL_CREDIT + skip.count())
+        self.supply(channel, size, finished=True)
 
     def _finish_if_done(self, channel: int, stream: SendingStream) -> None:
         if stream.channel.done and not stream.finished.called:

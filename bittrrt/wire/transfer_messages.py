@@ -17,7 +17,8 @@
            <------------------------------ Found
 
 Who has the data offers: the client on odd channels (put), the server on even ones (get). Many offers are under way at a
-time, and nothing waits for the answer to another, but that a folder is made before what is in it. Reading is strict: an
+time, and nothing waits for the answer to another, but that a folder is made before what is in it. The first file of a
+session does not even wait for its own: its first bytes come with the offer, see `net.receiving`. Reading is strict: an
 unknown field or type is an error.
 """
 
