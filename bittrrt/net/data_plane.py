@@ -59,10 +59,12 @@ class DataPlane:
         random: Random | None = None,
         failed: Callable[[PeerMisbehaved], None] | None = None,
         beat: Callable[[], None] | None = None,
+        expected_round_trip: float | None = None,
     ) -> None:
         """`congestion`: `model` or `cubic`. `mtu`: bytes of UDP payload of every datagram, None to find out.
 
         `failed` is told after the listener when the peer has broken the rules. `beat`, of a client, sends a heartbeat.
+        `expected_round_trip`, seconds: what to go by until one is measured.
         Raises `ValueError` for a `congestion` or `mtu` that is none.
         """
         self.listener = listener
@@ -83,6 +85,7 @@ class DataPlane:
             mtu=mtu,
             random=random or Random(),  # noqa: S311  when to probe for bandwidth is no secret
             failed=self._stream_failed,
+            expected_round_trip=expected_round_trip,
         )
         now = clock.monotonic()
         self._receiving = Receiving(link, ctrl, listener, self._tell, now, is_server=is_server)

@@ -24,6 +24,8 @@ class DataPlaneOwner:
     data_plane: DataPlane | None = None
     """None until there was something to send or to receive."""
     is_server: bool
+    expected_round_trip: float | None = None
+    """Seconds that the rendezvous took for question and answer, at the end that asked."""
 
     def open_data_plane(
         self, listener: DataPlaneListener, *, congestion: str = "model", mtu: int | None = None
@@ -42,6 +44,7 @@ class DataPlaneOwner:
             mtu=mtu,
             failed=self.peer_misbehaved,
             beat=None if self.is_server else self._beat_for_data,
+            expected_round_trip=self.expected_round_trip,
         )
         return self.data_plane
 

@@ -84,6 +84,7 @@ class SessionOpener:
             check_against(self.server),
             lambda _: Open(encryptor.get_public_key(), replaces),
             watcher=self._watcher,
+            clock=self.clock,
         )
         welcome = answer.message
         if not isinstance(welcome, Welcome):
@@ -109,6 +110,7 @@ class SessionOpener:
             clock=self.clock,
             port_class=self._port_class,
         )
+        connection.expected_round_trip = answer.round_trip
         connection.start()
         return connection
 

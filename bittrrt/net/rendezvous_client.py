@@ -42,6 +42,7 @@ from ..wire.messages import (
     encode_message,
     parse_server_message_untrusted,
 )
+from .clock import SYSTEM_CLOCK, Clock
 from .rendezvous_watcher import RendezvousWatcher, WatchedReactor
 from .tls import ConnectionCreator, exporter, peer_fingerprint, terms_of
 
@@ -74,6 +75,8 @@ class Answer(NamedTuple):
     """What binds the link to the TLS session."""
     server_address: str
     """The IP address that answered."""
+    round_trip: float
+    """Seconds from the question to the answer, the server's work included."""
 
 
 @implementer(IHandshakeListener)
@@ -87,6 +90,7 @@ class RendezvousClient(NetstringReceiver):
         check_key: Callable[[str], None],
         make_message: Callable[[bytes], ClientMessage],
         result: Deferred[Answer],
+        clock: Clock,
         watcher: RendezvousWatcher | None = None,
     ) -> None:
         """`check_key` raises for a fingerprint that is not the pinned one; `make_message` is given the exporter."""
@@ -95,6 +99,8 @@ class RendezvousClient(NetstringReceiver):
         self._make_message = make_message
         self._result: Deferred[Answer] | None = result
         self._exporter = b""
+        self._clock = clock
+        self._asked_at = 0.0
 
     def connectionMade(self) -> None:
         """TCP is up, TLS is not."""
@@ -110,6 +116,7 @@ class RendezvousClient(NetstringReceiver):
                 self._watcher.secured(terms_of(connection), shown)
             self._check_key(shown)
             self._exporter = exporter(connection)
+            self._asked_at = self._clock.monotonic()
             self.sendString(encode_message(self._make_message(self._exporter)))  # type: ignore[no-untyped-call]
         except LinkError:
             self._finish(Failure())  # type: ignore[no-untyped-call]
@@ -121,7 +128,8 @@ class RendezvousClient(NetstringReceiver):
         except MalformedMessage as error:
             self._finish(Failure(NotBittrRt(f"its answer makes no sense: {error}")))  # type: ignore[no-untyped-call]
         else:
-            self._finish(Answer(message, self._exporter, self._tls().getPeer().host))
+            took = self._clock.monotonic() - self._asked_at
+            self._finish(Answer(message, self._exporter, self._tls().getPeer().host, took))
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
@@ -154,6 +162,7 @@ async def rendezvous(
     make_message: Callable[[bytes], ClientMessage],
     *,
     watcher: RendezvousWatcher | None = None,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> Answer:
     """Say `make_message(exporter)` to the server at HOST:PORT and return what it answers.
 
@@ -164,7 +173,7 @@ async def rendezvous(
     result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
     resolving = reactor if watcher is None else WatchedReactor(reactor, watcher)
     endpoint = HostnameEndpoint(resolving, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
-    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result, watcher))
+    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result, clock, watcher))
     factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
     factory.noisy = inner.noisy = False
     try:

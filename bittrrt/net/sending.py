@@ -53,6 +53,7 @@ class Sending:
         mtu: int | None,
         random: Random,
         failed: Callable[[int, Exception], None],
+        expected_round_trip: float | None = None,
     ) -> None:
         """`out`: the port of this end's data, `spare`: of the other end's. See `DataPlane` for the rest.
 
@@ -66,7 +67,7 @@ class Sending:
         self._failed = failed
         self._random = random
         self._chosen = congestion, mtu
-        round_trip = _measured_round_trip((out, ctrl), now)
+        round_trip = _measured_round_trip((out, ctrl), now, expected_round_trip)
         self._sender = Sender(
             now,
             congestion=make_congestion(congestion, now, round_trip, random),
@@ -308,9 +309,12 @@ def make_congestion(name: str, now: float, round_trip: RoundTrip, random: Random
     raise ValueError(f"no congestion control is named {name}: choose {Model.name} or {Cubic.name}")
 
 
-def _measured_round_trip(handlers: tuple[PortHandler, ...], now: float) -> RoundTrip:
-    """The path's, as heartbeats know it: a copy, since what data adds is not what an idle link has."""
-    round_trip = RoundTrip()
+def _measured_round_trip(handlers: tuple[PortHandler, ...], now: float, expected: float | None) -> RoundTrip:
+    """The path's, as heartbeats know it: a copy, since what data adds is not what an idle link has.
+
+    `expected`: what to go by before the first of them has come back.
+    """
+    round_trip = RoundTrip(expected)
     for handler in handlers:
         known = handler.path.round_trip
         if known.latest is not None:

@@ -36,7 +36,7 @@ class JoinTests(SynchronousTestCase):
         self.known = KnownServers(home)
         self.opener = FakeOpener()
         self.said: list[str] = []
-        self.answer: Answer | LinkError = Answer(Joined("laptop"), b"", "192.0.2.7")
+        self.answer: Answer | LinkError = Answer(Joined("laptop"), b"", "192.0.2.7", 0.1)
         self.shown = OURS
         self.patch(module, "rendezvous", self.rendezvous)
         self.patch(module, "SessionOpener", lambda *_, **__: self.opener)

@@ -38,8 +38,8 @@ class EarlyFileTests(SimulatedTransfersTestCase):
 
     def held(self) -> int:
         """Bytes that wait at the server for the decision about their offer."""
-        (stream,) = self.server_plane()._receiving.streams.values()
-        return stream.early.count if stream.early is not None else 0
+        early = [stream.early for stream in self.server_plane()._receiving.streams.values()]
+        return sum(data.count for data in early if data is not None)
 
     def assert_same(self, name: str = "a") -> None:
         self.assertEqual((self.there / name).read_bytes(), (self.here / name).read_bytes())
@@ -73,6 +73,17 @@ class EarlyFileTests(SimulatedTransfersTestCase):
     def begun_here(self) -> bool:
         """Whether bytes of a file are on this end's disk."""
         return any(path.name.startswith(".bittrrt-") and path.stat().st_size for path in self.here.iterdir())
+
+    def test_what_the_rendezvous_took_spreads_the_first_window(self) -> None:
+        self.network.delay = (0.05, 0.05)
+        (self.here / "a").write_bytes(os.urandom(300_000))
+        self.begin(self.put("a"))
+        self.network.run_until(lambda: self.server.sessions, 5)
+        self.network.sent.clear()
+        self.network.run_until(lambda: any(len(sent.data) > 1000 for sent in self.network.sent), 5)
+        self.network.run_for(0.012)
+        early = sum(len(sent.data) for sent in self.network.sent if len(sent.data) > 1000)
+        self.assertTrue(10_000 < early < 20_000, early)  # of 38,400 in 36 ms
 
     def test_a_limit_holds_for_it(self) -> None:
         (self.here / "a").write_bytes(bytes(60_000))
