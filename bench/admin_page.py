@@ -29,7 +29,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from bittrrt.net.client_connection import ClientConnection
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

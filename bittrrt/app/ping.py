@@ -19,7 +19,8 @@ from ..errors import LinkError
 from ..files.home import Home
 from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
-from ..net.link_keeper import LinkKeeper, SessionOpener
+from ..net.link_keeper import LinkKeeper
+from ..net.session_opener import SessionOpener
 from ..wire.datagram import PortType
 from .link_recorder import LinkRecorder
 from .opening import session_opener

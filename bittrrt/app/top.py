@@ -13,7 +13,8 @@ from ..errors import LinkError, SettingsError
 from ..files.home import Home
 from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.clock import SYSTEM_CLOCK, Clock
-from ..net.link_keeper import LinkKeeper, SessionOpener
+from ..net.link_keeper import LinkKeeper
+from ..net.session_opener import SessionOpener
 from .admin_client import AdminClient
 from .opening import session_opener
 from .running import run_command

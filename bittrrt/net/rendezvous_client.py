@@ -43,7 +43,7 @@ from ..wire.messages import (
     parse_server_message_untrusted,
 )
 from .clock import SYSTEM_CLOCK, Clock
-from .rendezvous_watcher import RendezvousWatcher, WatchedReactor
+from .rendezvous_watcher import ConnectingReactor, RendezvousWatcher, WatchedReactor
 from .tls import ConnectionCreator, exporter, peer_fingerprint, terms_of
 
 CONNECT_TIME_LIMIT: Final = 10.0  # seconds: three lost SYNs
@@ -163,16 +163,21 @@ async def rendezvous(
     *,
     watcher: RendezvousWatcher | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    connecting: Callable[[], object] | None = None,
 ) -> Answer:
     """Say `make_message(exporter)` to the server at HOST:PORT and return what it answers.
+
+    `connecting` is called when the first packet has left, and there is nothing to do until another comes.
 
     Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is; and
     `CancelledError` when cancelled. The connection is closed then, as it always is.
     """
     where = show_host_port(host, port)
     result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
-    resolving = reactor if watcher is None else WatchedReactor(reactor, watcher)
-    endpoint = HostnameEndpoint(resolving, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
+    network = reactor if watcher is None else WatchedReactor(reactor, watcher)
+    if connecting is not None:
+        network = ConnectingReactor(network, connecting)
+    endpoint = HostnameEndpoint(network, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
     inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result, clock, watcher))
     factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
     factory.noisy = inner.noisy = False
