@@ -102,12 +102,11 @@ class Receiver:
         self._holes += channel.received.span_count - before
         channel.consumed += channel.received.count() - count
 
-    def agree(self, number: int, *, size: int | None, window: int) -> ReceiveChannel:
+    def agree(self, number: int, *, size: int | None, window: int) -> None:
         """A channel that was opened for what came early is a whole one from now on."""
         channel = self.channels[number]
         channel.size = size
         channel.window = window
-        return channel
 
     def data_received(self, number: int, offset: int, length: int, now: float) -> list[tuple[int, int]]:
         """A run of datagrams, contiguous in the stream, has arrived. Returns its new bytes as `(first, last)` offsets.

@@ -292,7 +292,7 @@ class DataPlane:
 
     @property
     def unexpected(self) -> int:
-        """Datagrams of streams that were not open."""
+        """Datagrams of streams that were closed, or were not to be opened."""
         return self._receiving.unexpected
 
     @property
