@@ -30,7 +30,7 @@ from twisted.internet.task import deferLater
 
 from bittrrt.app.descriptors import allow_many_files
 from bittrrt.net.client_connection import ClientConnection
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

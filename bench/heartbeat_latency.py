@@ -20,7 +20,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import deferLater
 
 from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.settings import Settings
 
 PAUSE = 0.01  # seconds from one exchange to the next

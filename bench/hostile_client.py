@@ -26,7 +26,7 @@ from bittrrt.errors import LinkError
 from bittrrt.files.known_servers import KnownServer
 from bittrrt.net.client_connection import ClientConnection
 from bittrrt.net.data_plane import DataPlane
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.settings import Settings
 from bittrrt.wire.acknowledgement import Acknowledgement, pack_acknowledgement
 from bittrrt.wire.datagram import ACKNOWLEDGEMENT_FLAGS, MESSAGE_FLAGS, STREAM_FLAGS, URGENT, PortType

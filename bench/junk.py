@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from bittrrt.net.client_connection import ClientConnection
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.settings import Settings
 from bittrrt.wire.datagram import PortType
 

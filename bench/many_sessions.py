@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater
 from bittrrt.app.descriptors import allow_many_files
 from bittrrt.link.quantiles import Quantiles
 from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.settings import Settings
 
 AT_A_TIME = 4  # connections that the server takes from one address before it knows whose they are

@@ -16,8 +16,8 @@ from twisted.internet.task import deferLater
 
 from bittrrt.errors import PortsExhausted
 from bittrrt.link.encryptor import CommEncryptor
-from bittrrt.net.link_keeper import check_against
 from bittrrt.net.rendezvous_client import rendezvous
+from bittrrt.net.session_opener import check_against
 from bittrrt.net.tls import ConnectionCreator
 from bittrrt.wire.messages import Open, Welcome
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from .net.client import Client
     from .net.connection import CommConnection
     from .net.handlers import CtrlHandler, DnHandler, PortHandler, UpHandler
-    from .net.link_keeper import SessionOpener
     from .net.port_manager import PortManager
     from .net.put_get import get, put
     from .net.server import Server
     from .net.session import Session, SessionProtocol
+    from .net.session_opener import SessionOpener
     from .net.session_opening import open_session, serve_sessions
     from .net.stream_transport import StreamTransport
     from .net.tally import Tally
@@ -71,7 +71,7 @@ _MODULES: Final = {
     ".net.client": ("Client",),
     ".net.connection": ("CommConnection",),
     ".net.handlers": ("CtrlHandler", "DnHandler", "PortHandler", "UpHandler"),
-    ".net.link_keeper": ("SessionOpener",),
+    ".net.session_opener": ("SessionOpener",),
     ".net.port_manager": ("PortManager",),
     ".net.put_get": ("get", "put"),
     ".net.server": ("Server",),

@@ -24,7 +24,7 @@ from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.client_transfers import ClientTransfers
 from ..net.clock import SYSTEM_CLOCK, Clock
 from ..net.data_plane import DataPlane
-from ..net.link_keeper import SessionOpener
+from ..net.session_opener import SessionOpener
 from ..net.streams import DataPlaneListener
 from ..settings import DEFAULT_PORT, Settings
 from ..wire.datagram import PortType

@@ -14,7 +14,8 @@ from ..errors import LinkError
 from ..files.home import Home
 from ..files.known_servers import KnownServer, KnownServers
 from ..net.client_connection import ClientConnection, HeartbeatRound
-from ..net.link_keeper import LinkKeeper, SessionOpener
+from ..net.link_keeper import LinkKeeper
+from ..net.session_opener import SessionOpener
 from ..settings import Settings, read_config_file, settings_from_options
 from .link_recorder import LinkRecorder
 from .opening import known_identity

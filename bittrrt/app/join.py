@@ -15,8 +15,8 @@ from ..files.home import Home
 from ..files.identity import Identity, load_or_create_identity
 from ..files.known_servers import KnownServer, KnownServers, key_changed_error
 from ..net.client_connection import ClientConnection, HeartbeatRound
-from ..net.link_keeper import SessionOpener
 from ..net.rendezvous_client import rendezvous
+from ..net.session_opener import SessionOpener
 from ..net.tls import ConnectionCreator
 from ..settings import Settings
 from ..wire.endpoint import show_host_port

@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 
 from ..errors import LinkError
 from ..net.client_connection import ClientConnection, HeartbeatRound
-from ..net.link_keeper import KeeperObserver, LinkKeeper, SessionOpener
+from ..net.link_keeper import KeeperObserver, LinkKeeper
+from ..net.session_opener import SessionOpener
 
 
 class KeptLink(ABC):

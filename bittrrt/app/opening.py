@@ -8,7 +8,7 @@ from ..errors import SettingsError
 from ..files.home import Home
 from ..files.identity import Identity, load_identity
 from ..files.known_servers import KnownServers
-from ..net.link_keeper import SessionOpener
+from ..net.session_opener import SessionOpener
 
 
 def known_identity(home: Home) -> Identity:

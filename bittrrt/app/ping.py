@@ -16,7 +16,7 @@ from ..files.home import Home
 from ..link.clock_offset import surest
 from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
-from ..net.link_keeper import SessionOpener
+from ..net.session_opener import SessionOpener
 from ..wire.datagram import PortType
 from .kept_link import KeptLink
 from .link_recorder import LinkRecorder

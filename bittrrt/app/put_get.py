@@ -1,21 +1,21 @@
-"""`bittrrt put` and `bittrrt get`."""
+"""`bittrrt put` and `bittrrt get`.
+
+What only a session needs is imported when its rendezvous is on the way: half of a start, in which nothing else happens.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from twisted.internet.defer import Deferred
 
 from ..errors import SettingsError
 from ..files.root import Root
-from ..net.client_transfers import Wanted
-from ..net.link_keeper import SessionOpener
+from ..net.session_opener import SessionOpener
 from ..net.tally import Tally
-from ..net.transfer_jobs import Get, Put, TransferJob
-from ..net.transfer_link import TransferLink
 from ..net.turns import in_thread_of
 from .descriptors import allow_many_files
 from .opening import session_opener
@@ -23,9 +23,13 @@ from .progress import Style, TransferDisplay
 from .remote import Mtu, Rate, parse_remote, remote_of
 from .running import run_command
 
+if TYPE_CHECKING:
+    from ..net.transfer_jobs import TransferJob
+    from ..net.transfer_link import TransferLink
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-MakeJob = Callable[[Any, Tally], TransferJob]
+MakeJob = Callable[[Any, Tally], "TransferJob"]
 """Makes the job, of the reactor and of the tally that it counts in."""
 
 
@@ -34,10 +38,11 @@ class Transfer:
 
     def __init__(self, opener: SessionOpener, make_job: MakeJob, display: TransferDisplay, **link: Any) -> None:
         """`link`: what `TransferLink` takes besides."""
+        self._opener = opener
+        self._make_job = make_job
         self._display = display
-        self._job = make_job(opener.reactor, display.tally)
-        display.on_unwritable = self._job.fail
-        self._link = TransferLink(opener, self._job, display.say, **link)
+        self._options = link
+        self._link: TransferLink | None = None
         self._ended = False
 
     async def run(self, reactor: Any) -> int:
@@ -45,12 +50,21 @@ class Transfer:
         reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
         self._display.start(reactor)
         try:
-            await self._link.run()
+            await self._opener.begin()
+            await self._go_on(reactor)
         finally:
             self._ended = True
             self._display.stop()
         self._display.summary()
         return 1 if self._display.tally.failed else 0
+
+    async def _go_on(self, reactor: Any) -> None:
+        from ..net.transfer_link import TransferLink  # noqa: PLC0415  see above
+
+        job = self._make_job(reactor, self._display.tally)
+        self._display.on_unwritable = job.fail
+        self._link = TransferLink(self._opener, job, self._display.say, **self._options)
+        await self._link.run()
 
     def _interrupted(self) -> Deferred[None] | None:
         """Ctrl-C: keep what has arrived before the reactor ends."""
@@ -58,7 +72,7 @@ class Transfer:
             return None
         self._display.stop()
         self._display.interrupted()
-        return Deferred.fromCoroutine(self._link.stop())
+        return None if self._link is None else Deferred.fromCoroutine(self._link.stop())
 
 
 def transfer_options(command: _F) -> _F:
@@ -102,7 +116,9 @@ def put_command(
     remote = remote_of(target)
     paths = [Path(source) for source in sources]
 
-    def make_job(reactor: Any, tally: Tally) -> Put:
+    def make_job(reactor: Any, tally: Tally) -> TransferJob:
+        from ..net.transfer_jobs import Put  # noqa: PLC0415  see above
+
         return Put(
             paths, remote.path, in_thread_of(reactor), tally,
             recursive=recursive, overwrite=overwrite, checksum=checksum, limit=limit,
@@ -132,7 +148,10 @@ def get_command(
         raise SettingsError("the files are at different servers: get them one server at a time")
     root, name = _place(Path(target), alone=len(remotes) == 1, whole=not remotes[0].path, trailing=target.endswith("/"))
 
-    def make_job(_: Any, tally: Tally) -> Get:
+    def make_job(_: Any, tally: Tally) -> TransferJob:
+        from ..net.client_transfers import Wanted  # noqa: PLC0415  see above
+        from ..net.transfer_jobs import Get  # noqa: PLC0415
+
         wanted = [
             Wanted(remote.path.rstrip("/"), root, name, recursive, overwrite, checksum, limit) for remote in remotes
         ]

@@ -13,7 +13,7 @@ from ..errors import LinkError, SettingsError
 from ..files.home import Home
 from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.clock import SYSTEM_CLOCK, Clock
-from ..net.link_keeper import SessionOpener
+from ..net.session_opener import SessionOpener
 from .admin_client import AdminClient
 from .kept_link import KeptLink
 from .opening import session_opener

@@ -1,4 +1,4 @@
-"""From an offer to an open sink: whether the file is there already, may be written, and who else writes it."""
+"""From an offer to an open sink: where the file goes, whether it is there, may be written, and who else does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from ..errors import FileError
+from ..errors import FileError, NameRefused
 from .digest import PIECE
+from .listing import look_untrusted
+from .names import below, shown_untrusted
 from .partial import Overwrite
 from .rights import Quota
 from .root import Place, Root
@@ -34,30 +36,59 @@ class Goal:
     overwrite: Overwrite
     checksum: bool
     """Whether the same file is known by its digest, or else by size and time."""
+    inside: str = ""
+    """The name that the file gets in a folder, if one is there by the name `name`; from the peer, too."""
 
 
-def open_goal_untrusted(goal: Goal, version: FileVersion, digest: bytes | None) -> tuple[Sink, GoalKey] | None:
-    """The sink for a file that a peer offers; None if the same file is there already. May block.
+@dataclass(frozen=True, slots=True)
+class OpenedGoal:
+    """What became of an offer."""
+
+    name: str
+    """Where the file goes, now that it is known."""
+    inside: bool
+    """Whether that is in a folder, by the name that it gets there."""
+    sink: Sink | None
+    """None if the same file is there already."""
+    key: GoalKey
+
+
+def open_goal_untrusted(goal: Goal, version: FileVersion, digest: bytes | None) -> OpenedGoal:
+    """Open the sink for a file that a peer offers, if it is not there already. May block.
 
     Raises a `FileError`: `TransferBusy` if another transfer has it.
     """
-    place = goal.root().locate_untrusted(goal.name)
+    root = goal.root()
+    name = _settle_name_untrusted(goal, root)
+    inside = name != goal.name
+    place = root.locate_untrusted(name)
     try:
+        key = _key(place)
         if _is_there(place, version, digest if goal.checksum else None, checksum=goal.checksum):
             place.close()
-            return None
-        key = _key(place)
+            return OpenedGoal(name, inside, None, key)
         quota = goal.quota()
     except BaseException:
         place.close()
         raise
-    return Sink(place, version, overwrite=goal.overwrite, quota=quota), key
+    return OpenedGoal(name, inside, Sink(place, version, overwrite=goal.overwrite, quota=quota), key)
 
 
 def goal_key_untrusted(goal: Goal) -> GoalKey:
     """What the goal is. May block. Raises a `FileError`."""
-    with goal.root().locate_untrusted(goal.name) as place:
+    root = goal.root()
+    with root.locate_untrusted(_settle_name_untrusted(goal, root)) as place:
         return _key(place)
+
+
+def _settle_name_untrusted(goal: Goal, root: Root) -> str:
+    """Where the file goes: into a folder, if the peer leaves that to us and one is there. Raises a `FileError`."""
+    if not goal.inside:
+        return goal.name
+    if "/" in goal.inside:
+        raise NameRefused(f"{shown_untrusted(goal.inside)}: a path, where the name of one file has to be")
+    there = look_untrusted(root, goal.name)
+    return below(goal.name, goal.inside) if there is not None and there.is_folder else goal.name
 
 
 def _key(place: Place) -> GoalKey:

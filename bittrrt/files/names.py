@@ -57,6 +57,11 @@ def parse_name_untrusted(name: str) -> tuple[str, ...]:
     return parts
 
 
+def below(folder: str, name: str) -> str:
+    """`name` in `folder`, which may be the empty name of the destination itself."""
+    return f"{folder}/{name}" if folder and name else folder or name
+
+
 def shown_untrusted(name: str, limit: int = 120) -> str:
     """A name as a person may be shown it: in quotes, escaped where it is not plain ASCII, cut after `limit` signs."""
     return ascii(name) if len(name) <= limit else ascii(name[:limit]) + "..."

@@ -12,13 +12,13 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..errors import FileError, FileMissing, NotAFile, SettingsError
-from .names import parse_name_untrusted
+from .names import below, parse_name_untrusted
 from .root import Place, Root
 from .source import Source
 from .tree import Entry, walk
@@ -38,6 +38,12 @@ class FileToSend:
     """Bytes, as far as is known yet."""
     locate: Callable[[], Place] = field(compare=False)
     """Its place; raises a `FileError`."""
+    inside: str = ""
+    """The name that it gets in a folder, if one is found at `name`."""
+
+    def settled(self, *, inside: bool) -> FileToSend:
+        """The same file, now that it is known whether there is such a folder: from now on it goes nowhere else."""
+        return replace(self, name=below(self.name, self.inside) if inside else self.name, inside="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ class FolderToSend:
     name: str
     mode: int
     mtime_ns: int
+    keep: bool = False
+    """Whether it stays as it is, if it is there already: it is where the rest goes, and not sent itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ class Supply:
         self._again: deque[Item] = deque()
         self._folders: deque[FolderToSend] = deque(maxlen=0 if once else MAX_FOLDERS)
         self.has_folders = False
-        """Whether there was a folder in it so far."""
+        """Whether there was a folder in it so far that is to be settled."""
         self._lock = threading.Lock()
         self._walked = False
 
@@ -151,7 +159,7 @@ class Supply:
         if item is None:
             self._walked = True
         elif isinstance(item, FolderToSend):
-            self.has_folders = True
+            self.has_folders = self.has_folders or not item.keep
             self._folders.append(item)
         return item
 
@@ -182,8 +190,11 @@ def count_items(items: Iterable[Item]) -> tuple[int, int]:
     return files, size
 
 
-def from_paths(paths: Iterable[tuple[Path, str]], *, recursive: bool) -> Iterator[Item]:
-    """What this machine's own user wants to send: paths, links followed, each with the name that it gets there."""
+def from_paths(paths: Iterable[tuple[Path, str]], *, recursive: bool, inside: str = "") -> Iterator[Item]:
+    """What this machine's own user wants to send: paths, links followed, each with the name that it gets there.
+
+    `inside`: the name of a file in the folder that may be found at its own name.
+    """
     for path, name in paths:
         try:
             with Place.of_path(path) as place:
@@ -192,7 +203,7 @@ def from_paths(paths: Iterable[tuple[Path, str]], *, recursive: bool) -> Iterato
             yield Unsendable(error)
             continue
         if status is None or not stat.S_ISDIR(status.st_mode):
-            yield FileToSend(name, status.st_size if status else 0, _PathOpener(path))
+            yield FileToSend(name, status.st_size if status else 0, _PathOpener(path), inside)
         elif not recursive:
             yield Unsendable(NotAFile(f"{path}: a folder; say -r to send it with all that is in it"))
         else:
@@ -228,11 +239,6 @@ def from_root_untrusted(root: Root, path: str, *, recursive: bool) -> Iterator[I
     yield FolderToSend(name, stat.S_IMODE(status.st_mode) & PERMISSIONS, status.st_mtime_ns)
     with root.locate_folder_untrusted(path) as folder:
         yield from _inside(folder, name, path, lambda inner: lambda: root.locate_untrusted(f"{path}/{inner}"))
-
-
-def below(folder: str, name: str) -> str:
-    """`name` in `folder`, which may be the empty name of the destination itself."""
-    return f"{folder}/{name}" if folder and name else folder or name
 
 
 def _inside(root: Root, name: str, shown: str, opener: Callable[[str], Callable[[], Place]]) -> Iterator[Item]:

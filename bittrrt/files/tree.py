@@ -133,6 +133,19 @@ class FolderRoom:
         """Bytes, about."""
 
 
+def ensure_folder_untrusted(root: Root, name: str, mode: int) -> None:
+    """Make the folder that a name from a peer means; one that is there stays as it is. The one around it must exist.
+
+    `mode` is nine bits. Raises a `FileError`.
+    """
+    try:
+        made = root.make_folder_untrusted(name, mode & PERMISSIONS)
+    except NotAFile:
+        raise NotAFile(f"{name}: a file at the server, where a folder has to be; choose another name") from None
+    if made:
+        _set_attributes(root, name, mode & PERMISSIONS, None)
+
+
 class Folders:
     """The folders that one transfer makes. They get their modes and times at the end: files still change both."""
 
@@ -148,7 +161,7 @@ class Folders:
         `mode` is nine bits, `mtime_ns` nanoseconds since 1970. Raises a `FileError`.
         """
         if not self._root.make_folder_untrusted(name, mode & PERMISSIONS | _OWNER):
-            self._set(name, None, None)
+            _set_attributes(self._root, name, None, None)
         if self._pending.pop(name, None) is None:
             self._room.left -= _PENDING_SIZE + len(name)
         self._pending[name] = mode & PERMISSIONS, mtime_ns
@@ -160,7 +173,7 @@ class Folders:
         errors = []
         for name in sorted(self._pending, key=lambda name: name.count("/"), reverse=True):
             try:
-                self._set(name, *self._pending[name])
+                _set_attributes(self._root, name, *self._pending[name])
             except FileError as error:
                 errors.append(error)
             self._room.left += _PENDING_SIZE + len(name)
@@ -177,20 +190,22 @@ class Folders:
             return False
         mode, mtime_ns = self._pending.pop(name)
         self._room.left += _PENDING_SIZE + len(name)
-        self._set(name, mode | _OWNER, mtime_ns)
+        _set_attributes(self._root, name, mode | _OWNER, mtime_ns)
         return True
 
-    def _set(self, name: str, mode: int | None, mtime_ns: int | None) -> None:
-        with self._root.locate_folder_untrusted(name) as folder:
-            try:
-                if mtime_ns is not None:
-                    os.utime(folder.folder, ns=(mtime_ns, mtime_ns))
-                before = stat.S_IMODE(os.fstat(folder.folder).st_mode)
-                after = before | _OWNER if mode is None else mode
-                if after != before:
-                    os.fchmod(folder.folder, after)
-            except OSError as error:
-                raise write_error(error, name) from None
+
+def _set_attributes(root: Root, name: str, mode: int | None, mtime_ns: int | None) -> None:
+    """None for a `mode` that lets its owner do everything besides; and for a time that stays."""
+    with root.locate_folder_untrusted(name) as folder:
+        try:
+            if mtime_ns is not None:
+                os.utime(folder.folder, ns=(mtime_ns, mtime_ns))
+            before = stat.S_IMODE(os.fstat(folder.folder).st_mode)
+            after = before | _OWNER if mode is None else mode
+            if after != before:
+                os.fchmod(folder.folder, after)
+        except OSError as error:
+            raise write_error(error, name) from None
 
 
 class _Level:

@@ -42,7 +42,7 @@ class Cubic(Congestion):
         self._exact = 0.0  # the window with its fraction
         self.window = 0
         self.set_datagram_size(1200)
-        first = round_trip.smoothed if round_trip.latest is not None else TICK
+        first = round_trip.smoothed if round_trip.supposed else TICK
         self.pacing_rate = SLOW_START_PACING * self.window / first
 
     @property

@@ -76,7 +76,7 @@ class Model(Congestion):
     name = "model"
 
     def __init__(self, now: float, *, round_trip: RoundTrip, random: Random) -> None:
-        """`round_trip`: the path's, as heartbeats know it before any data is sent."""
+        """`round_trip`: the path's, as far as it is known before any data is sent."""
         self._random = random
         self._datagram_size = 0
         self._now = now
@@ -103,7 +103,7 @@ class Model(Congestion):
         self._probe_until: float | None = None
         self._quickest_probe = float("inf")
         self.set_datagram_size(1200)
-        first = round_trip.smoothed if round_trip.latest is not None else TICK
+        first = round_trip.smoothed if round_trip.supposed else TICK
         self.pacing_rate = STARTUP_GAIN * self.window / first
 
     @property

@@ -97,10 +97,16 @@ class Receiver:
     def already_has(self, number: int, first: int, last: int) -> None:
         """The bytes `first` to `last` of a channel are here from an earlier session, and on disk."""
         channel = self.channels[number]
-        before = channel.received.span_count
+        before, count = channel.received.span_count, channel.received.count()
         channel.received.add_span(first, last)
         self._holes += channel.received.span_count - before
-        channel.consumed = channel.received.count()
+        channel.consumed += channel.received.count() - count
+
+    def agree(self, number: int, *, size: int | None, window: int) -> None:
+        """A channel that was opened for what came early is a whole one from now on."""
+        channel = self.channels[number]
+        channel.size = size
+        channel.window = window
 
     def data_received(self, number: int, offset: int, length: int, now: float) -> list[tuple[int, int]]:
         """A run of datagrams, contiguous in the stream, has arrived. Returns its new bytes as `(first, last)` offsets.

@@ -12,12 +12,15 @@ MINIMUM_LIFETIME: Final = 300.0  # a path that changed shows itself in the minim
 class RoundTrip:
     """Smoothed, minimum and variation of the round-trip times of one path."""
 
-    __slots__ = ("_minimum_at", "_next_minimum", "latest", "minimum", "smoothed", "variation")
+    __slots__ = ("_minimum_at", "_next_minimum", "latest", "minimum", "smoothed", "supposed", "variation")
 
-    def __init__(self) -> None:
+    def __init__(self, expected: float | None = None) -> None:
+        """`expected`: what another exchange with the same peer took; the first sample takes its place."""
         self.latest: float | None = None
-        self.smoothed = INITIAL_ROUND_TRIP
-        self.variation = INITIAL_ROUND_TRIP / 2
+        self.smoothed = INITIAL_ROUND_TRIP if expected is None else expected
+        self.variation = self.smoothed / 2
+        self.supposed = expected is not None
+        """Whether `smoothed` says something about this path: it was measured, or expected with reason."""
         self.minimum = float("inf")
         self._minimum_at = 0.0
         self._next_minimum = float("inf")  # the least since the last change of guard
@@ -25,6 +28,7 @@ class RoundTrip:
     def add(self, sample: float, now: float) -> None:
         """Take in one measured round trip."""
         if self.latest is None:
+            self.supposed = True
             self.smoothed = sample
             self.variation = sample / 2
             self._minimum_at = now

@@ -28,6 +28,7 @@ class SendChannel:
         "number",
         "retransmitted",
         "sent",
+        "skipped",
         "urgent",
     )
 
@@ -54,6 +55,8 @@ class SendChannel:
         """Bytes sent for the first time."""
         self.retransmitted = 0
         """Bytes sent again."""
+        self.skipped = 0
+        """Bytes that the peer had before this session."""
         self.lost_datagrams = 0
         self.meter = RateMeter(now)
 
@@ -65,8 +68,11 @@ class SendChannel:
         self.finished = self.finished or finished
 
     def skip(self, first: int, last: int) -> None:
-        """The peer has the bytes `first` to `last` from an earlier session: they are not sent."""
+        """The peer has the bytes `first` to `last` from an earlier session: they are not sent, or not again."""
+        self.skipped += last - first + 1
         self.acknowledged.add_span(first, last)
+        if self.lost:
+            self.lost.remove_span(first, last)
         self._pass_what_is_there()
 
     @property

@@ -422,7 +422,7 @@ class Sender:
         channel = self.channels[number]
         return TransferStatistics(
             rate=channel.meter.read(now),
-            acknowledged=channel.meter.total,
+            acknowledged=channel.acknowledged.count() - channel.skipped,
             sent=channel.sent,
             retransmitted=channel.retransmitted,
             lost_datagrams=channel.lost_datagrams,

@@ -10,6 +10,7 @@ About once a second what arrived is made safe, in a thread, while more arrives.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -19,10 +20,10 @@ from twisted.python.failure import Failure
 
 from ..errors import FileError, MalformedMessage, TransferBusy, WriteFailed
 from ..files.failures import Left, left_by_sender
-from ..files.goal import Goal, GoalKey, goal_key_untrusted, open_goal_untrusted
+from ..files.goal import Goal, GoalKey, OpenedGoal, goal_key_untrusted, open_goal_untrusted
 from ..files.root import Root
-from ..files.sink import Sink, finish_together
-from ..files.tree import FolderRoom, Folders
+from ..files.sink import finish_together
+from ..files.tree import FolderRoom, Folders, ensure_folder_untrusted
 from ..files.version import FileVersion
 from ..wire.spans import SpanSet
 from ..wire.transfer_messages import (
@@ -121,6 +122,8 @@ class Acceptor:
             self._refuse(message, error)
 
     def _refuse(self, message: Offer | OfferFolder | Settle, error: FileError) -> None:
+        if isinstance(message, Offer):
+            self._close_stream(message.channel)
         self._destination.tally(message.request).problem(
             error, message.channel, name="" if isinstance(message, Settle) else message.name,
             is_folder=isinstance(message, OfferFolder),
@@ -134,6 +137,9 @@ class Acceptor:
         self._check_folders_asked()
 
         def make() -> None:
+            if message.keep:
+                ensure_folder_untrusted(root(), name, message.mode)
+                return
             folders = self._folders.get(message.request)
             if folders is None:
                 if len(self._folders) >= MAX_REQUESTS:
@@ -194,14 +200,16 @@ class Acceptor:
 
         opening.addBoth(opened)
 
-    def _opened(self, taking: Taking, result: tuple[Sink, GoalKey] | None) -> None:
+    def _opened(self, taking: Taking, opened: OpenedGoal) -> None:
         channel = taking.offer.channel
-        if result is None:
+        taking.goal = replace(taking.goal, name=opened.name, inside="")
+        if opened.sink is None:
             self._taking.pop(channel, None)
+            self._close_stream(channel)
             taking.tally.skip(taking.goal.name, taking.offer.size)
-            self._say(Skip(channel))
+            self._say(Skip(channel, opened.inside))
             return
-        taking.sink, taking.key = result
+        taking.sink, taking.key = opened.sink, opened.key
         self._takers.took(taking.key, self._owner, taking)
         if self._stopped or taking.cancelled is not None:
             self._leave(taking, taking.cancelled)
@@ -215,12 +223,14 @@ class Acceptor:
                 self._fail(taking, TransferBusy(f"{taking.goal.name}: too many streams are open; try again later"))
                 return
             taking.streaming = True
+        else:
+            self._close_stream(channel)
         sink = taking.sink
         progress = FileProgress(
             taking.goal.name, taking.offer.size, sink.written_bytes, lambda: sink.written_bytes
         )  # fmt: skip
         taking.tally.begun(channel, progress)
-        self._say(Accept(channel, have))
+        self._say(Accept(channel, have, opened.inside))
         self._finish_ready()
 
     def _not_opened(self, taking: Taking, error: BaseException | None, tries_left: int) -> None:
@@ -240,8 +250,12 @@ class Acceptor:
             closed.addCallback(lambda _: self._open(taking, tries_left=0))
 
     def _give_up_opening(self, taking: Taking, error: BaseException | None) -> None:
-        if self._taking.pop(taking.offer.channel, None) is not None and taking.cancelled is None:
+        if self._taking.pop(taking.offer.channel, None) is None:
+            return
+        if taking.cancelled is None:
             self._refuse(taking.offer, self._as_error(error, taking.goal.name))
+        else:
+            self._close_stream(taking.offer.channel)
 
     # --- while it arrives --------------------------------------------------------------------------------------------
 
@@ -368,10 +382,8 @@ class Acceptor:
         if sink is None:
             return
         taking.closing = True
-        if taking.streaming:
-            taking.streaming = False
-            if not self._stopped:
-                self._plane.close_stream(taking.offer.channel)
+        taking.streaming = False
+        self._close_stream(taking.offer.channel)
 
         def left(outcome: Any) -> None:
             if isinstance(outcome, Failure):
@@ -379,6 +391,11 @@ class Acceptor:
             self._closed(taking)
 
         self._close_with(sink.abort if left_by_sender(error) is Left.REMOVED else sink.keep, left)
+
+    def _close_stream(self, channel: int) -> None:
+        """Take no more of it, nor what came early of one that is not opened."""
+        if not self._stopped:
+            self._plane.close_stream(channel)
 
     def _close_with(self, work: Callable[[], Any], then: Callable[[Any], None]) -> Deferred[Any]:
         """Do something in a thread that ends with closed files; `stop` waits for it."""

@@ -105,6 +105,8 @@ class _WantedPlaces:
     def goal(self, offer: Offer) -> Goal:
         """See `Destination`. What the offer says of overwriting is not asked: that is this end's own decision."""
         wanted = self._wanted(offer.request)
+        if offer.inside:
+            raise NameRefused(f"{shown_untrusted(offer.inside)}: the server offers a file under two names; not taken")
         overwrite = Overwrite.REPLACE if wanted.overwrite else Overwrite.REFUSE
         name = wanted.place_untrusted(offer.name)
         return Goal(lambda: wanted.root, lambda: _UNBOUNDED, name, overwrite, wanted.checksum)

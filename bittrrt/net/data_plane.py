@@ -59,10 +59,12 @@ class DataPlane:
         random: Random | None = None,
         failed: Callable[[PeerMisbehaved], None] | None = None,
         beat: Callable[[], None] | None = None,
+        expected_round_trip: float | None = None,
     ) -> None:
         """`congestion`: `model` or `cubic`. `mtu`: bytes of UDP payload of every datagram, None to find out.
 
         `failed` is told after the listener when the peer has broken the rules. `beat`, of a client, sends a heartbeat.
+        `expected_round_trip`, seconds: what to go by until one is measured.
         Raises `ValueError` for a `congestion` or `mtu` that is none.
         """
         self.listener = listener
@@ -83,9 +85,10 @@ class DataPlane:
             mtu=mtu,
             random=random or Random(),  # noqa: S311  when to probe for bandwidth is no secret
             failed=self._stream_failed,
+            expected_round_trip=expected_round_trip,
         )
         now = clock.monotonic()
-        self._receiving = Receiving(link, ctrl, listener, self._tell, now)
+        self._receiving = Receiving(link, ctrl, listener, self._tell, now, is_server=is_server)
         self._next_number = 2 if is_server else 1
         self._bulk: set[PortHandler] = set()
         self._beat_at = now
@@ -168,6 +171,7 @@ class DataPlane:
         limit: Pacer | None = None,
         urgent: bool = False,
         trim: Callable[[int], None] | None = None,
+        early: bool = False,
     ) -> Deferred[None]:
         """Send the `size` bytes of `source`, but for the offsets in `skip`, which the peer has.
 
@@ -176,14 +180,25 @@ class DataPlane:
         With None for a `size` that is not known yet, say `supply`. `trim` is told, with every acknowledgement, the
         offset below which nothing is read again.
 
+        `early`: the peer has not agreed to it, so no more than its first `EARLY` bytes go until `send_rest` is said. A
+        peer takes one such stream a session.
+
         Fires when all is acknowledged, and the stream is closed then. Fails with `CancelledError` if it is closed
         before, and with the error of the source. Raises `ValueError` for a channel that was used already.
         """
         self._check_open()
-        finished = self._sending.open(channel, source, size, skip, limit, urgent, trim)
+        finished = self._sending.open(channel, source, size, skip, limit, urgent, trim, early)
         self._prepare_for_bulk(self._out)
         self._pump_soon()
         return finished
+
+    def send_rest(self, channel: int, size: int, *, skip: SpanSet) -> None:
+        """The peer has agreed to an early stream of `size` bytes: send all of it but for the offsets in `skip`.
+
+        Raises `KeyError` if it is not open.
+        """
+        self._sending.send_rest(channel, size, skip)
+        self._pump_soon()
 
     def supply(self, channel: int, end: int, *, finished: bool = False) -> None:
         """The source of a stream opened without a size can be read up to `end`; `finished`: there will be no more.
@@ -213,9 +228,16 @@ class DataPlane:
         """
         self._check_open()
         if self._receiving.open(channel, sink, size, have, window, paced):
-            self._reactor.callLater(0, self._receiving.received_all, channel)
+            self._reactor.callLater(0, self._take_early, channel)
         self._prepare_for_bulk(self._in)
         self._pump_soon()
+
+    def _take_early(self, channel: int) -> None:
+        try:
+            self._receiving.take_early(channel)
+        except Rejected as error:
+            self._fail(error)
+        self._pump()
 
     def stream_consumed(self, channel: int, count: int) -> None:
         """`count` bytes of a paced receiving stream have left memory."""
@@ -235,7 +257,10 @@ class DataPlane:
         self._receiving.end(channel, size)
 
     def close_stream(self, channel: int) -> None:
-        """Close it, either way; what still comes of it is counted and dropped. Again does nothing."""
+        """Close it, either way; what still comes of it is counted and dropped, and so is what came early.
+
+        Of one that was never opened: it is not going to be. Again does nothing.
+        """
         self._receiving.close(channel)
         self._sending.close(channel)
 
@@ -267,7 +292,7 @@ class DataPlane:
 
     @property
     def unexpected(self) -> int:
-        """Datagrams of streams that were not open."""
+        """Datagrams of streams that were closed, or were not to be opened."""
         return self._receiving.unexpected
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import PeerMisbehaved
 from ..link.link import Link
-from ..wire.datagram import DATA, LINK_CHANNEL, LINK_MESSAGE_FLAGS, UNLOSSY, Opened, PortType, Run
+from ..wire.datagram import DATA, LINK_MESSAGE_FLAGS, UNLOSSY, Opened, PortType, Run
 from .clock import Clock
 from .data_plane import DataPlane
 from .handlers import PortHandler
@@ -24,6 +24,8 @@ class DataPlaneOwner:
     data_plane: DataPlane | None = None
     """None until there was something to send or to receive."""
     is_server: bool
+    expected_round_trip: float | None = None
+    """Seconds that the rendezvous took for question and answer, at the end that asked."""
 
     def open_data_plane(
         self, listener: DataPlaneListener, *, congestion: str = "model", mtu: int | None = None
@@ -42,6 +44,7 @@ class DataPlaneOwner:
             mtu=mtu,
             failed=self.peer_misbehaved,
             beat=None if self.is_server else self._beat_for_data,
+            expected_round_trip=self.expected_round_trip,
         )
         return self.data_plane
 
@@ -103,9 +106,7 @@ class DataPlaneOwner:
 
     def _data_received(self, handler: PortHandler, runs: list[Run], now: float) -> None:
         plane = self.data_plane
-        if plane is None and any(
-            run.flags & DATA and run.flags & UNLOSSY and run.channel == LINK_CHANNEL for run in runs
-        ):
+        if plane is None and any(run.flags & DATA and run.flags & UNLOSSY for run in runs):
             listener = self._wanted_by()
             if listener is not None:
                 plane = self.data_plane or self.open_data_plane(listener)  # the listener may have made it

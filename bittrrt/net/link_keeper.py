@@ -1,4 +1,4 @@
-"""Opens sessions, and keeps one open for good.
+"""Keeps a session open for good.
 
 open --> up --suspected, ended--> open again (while the old one goes on listening) --> up
           ^                          | no: wait a little longer each time
@@ -12,107 +12,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
-import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..errors import KeyAgreementError, LinkError, NotBittrRt
-from ..files.identity import Identity
-from ..files.known_servers import KnownServer, key_changed_error
-from ..link.cipher import preferred_cipher
-from ..link.encryptor import CommEncryptor
-from ..settings import Settings
-from ..wire.datagram import PortType
-from ..wire.messages import CloseReason, Open, Welcome
+from ..errors import LinkError
+from ..wire.messages import CloseReason
 from .client_connection import ClientConnection, HeartbeatRound, SessionObserver
-from .clock import SYSTEM_CLOCK, Clock
-from .port import LinkPort
-from .rendezvous_client import rendezvous
-from .rendezvous_watcher import RendezvousWatcher
-from .tls import ConnectionCreator
+from .session_opener import SessionOpener
 
 _T = TypeVar("_T")
 
 FIRST_BACKOFF: Final = 0.2  # seconds
 BACKOFF_GROWTH: Final = 1.5  # a failure
 MAX_BACKOFF: Final = 5.0  # seconds, and up to one more of jitter: a server that is back is found within ten
-
-
-def check_against(server: KnownServer) -> Callable[[str], None]:
-    """A check of the key that a server shows against the one pinned for it."""
-
-    def check(shown: str) -> None:
-        if shown != server.fingerprint:
-            raise key_changed_error(server, shown)
-
-    return check
-
-
-class SessionOpener:
-    """Everything it takes to open a session with one server."""
-
-    def __init__(
-        self,
-        reactor: Any,
-        settings: Settings,
-        identity: Identity,
-        server: KnownServer,
-        *,
-        heartbeat: int | None = None,
-        clock: Clock = SYSTEM_CLOCK,
-        port_class: type[LinkPort] = LinkPort,
-        watcher: RendezvousWatcher | None = None,
-    ) -> None:
-        """`heartbeat` in milliseconds; None for the server's."""
-        self.reactor = reactor
-        self.settings = settings
-        self.server = server
-        self.clock = clock
-        self._heartbeat = heartbeat
-        self._port_class = port_class
-        self._watcher = watcher
-        self._creator = ConnectionCreator(identity)
-        self._cipher = preferred_cipher(clock.monotonic)
-
-    async def open(self, observer: SessionObserver, replaces: str = "") -> ClientConnection:
-        """A session, with its heart beating. Raises `LinkError`."""
-        encryptor = CommEncryptor()
-        answer = await rendezvous(
-            self.reactor,
-            self._creator,
-            self.server.host,
-            self.server.port,
-            check_against(self.server),
-            lambda _: Open(encryptor.get_public_key(), replaces, self._cipher),
-            watcher=self._watcher,
-        )
-        welcome = answer.message
-        if not isinstance(welcome, Welcome):
-            raise NotBittrRt(f"{self.server.host} gave an answer to another question")
-        try:
-            encryptor.derive_shared_secret(welcome.public_key, salt=answer.exporter, cipher=welcome.cipher)
-        except KeyAgreementError as error:
-            raise NotBittrRt(f"{self.server.host} cannot agree on keys: {error}") from None
-        heartbeat = welcome.heartbeat if self._heartbeat is None else self._heartbeat
-        if heartbeat * 2 > welcome.stale_after:
-            raise LinkError(
-                f"a heartbeat every {heartbeat} ms is too slow for this server, which ends a session after"
-                f" {welcome.stale_after} ms of silence: choose at most {welcome.stale_after // 2}"
-            )
-        connection = ClientConnection(
-            msgspec.structs.replace(self.settings, heartbeat=heartbeat),
-            encryptor,
-            (answer.server_address,),
-            {port_type: welcome.port(port_type) for port_type in PortType},
-            observer=observer,
-            reactor=self.reactor,
-            stale_after=welcome.stale_after / 1000,
-            clock=self.clock,
-            port_class=self._port_class,
-        )
-        connection.start()
-        return connection
 
 
 class KeeperObserver(SessionObserver, Protocol):

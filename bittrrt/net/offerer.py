@@ -4,12 +4,12 @@ SendJob.supply --prepare, in a thread--> offered --Accept--> streaming --all rea
                                             |                   |                             |
                                             +--Skip, Refuse     +--Failed --------------------+--> Cancel, as the file
                                                                                                    has changed
+
+The first file of a session is streaming from its offer on, as far as early data goes: see `receiving`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -20,9 +20,9 @@ from twisted.python.failure import Failure
 from ..errors import FileError, MalformedMessage, NameRefused, ReadFailed
 from ..files.failures import left_by_sender
 from ..files.source import Source
-from ..files.supply import FileToSend, FolderToSend, Ready, ReadyFile, SmallFile, Supply, Unsendable
-from ..link.pacer import Pacer
+from ..files.supply import FileToSend, FolderToSend, Ready, ReadyFile, Unsendable
 from ..link.transfer_statistics import TransferStatistics
+from ..wire.spans import SpanSet
 from ..wire.transfer_messages import (
     Accept,
     Cancel,
@@ -42,7 +42,8 @@ from ..wire.transfer_messages import (
     read_spans_untrusted,
     reason_of,
 )
-from .tally import FileProgress, Tally
+from .offered import Offered, SendJob, WatchedSource
+from .tally import FileProgress
 from .transfer_plane import TransferPlane
 from .turns import InThread
 
@@ -50,73 +51,6 @@ MAX_UNDER_WAY: Final = 256  # files and folders; at 100 ms and two round trips e
 MAX_SIZE_UNDER_WAY: Final = 64 * 1024 * 1024  # bytes; beyond that, two files: one is finished while the other is sent
 MAX_BACKLOG: Final = 64 * 1024  # bytes of control messages that wait for the path
 PREPARED_AT_ONCE: Final = 64
-
-
-@dataclass(slots=True)
-class SendJob:
-    """One transfer's files, as one session sends them."""
-
-    request: int
-    supply: Supply
-    tally: Tally
-    unsendable: Callable[[FileError], None]
-    """Told what cannot be offered at all, and why."""
-    overwrite: bool = False
-    checksum: bool = False
-    limit: Pacer | None = None
-    """What all its files together spend, and the messages that offer them."""
-    finished: Deferred[None] = field(default_factory=Deferred)
-    """Fires when everything is answered; never, if the session is lost."""
-    under_way: int = 0
-    settling: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Sending:
-    """One thing that was offered."""
-
-    channel: int
-    job: SendJob
-    ready: ReadyFile | FolderToSend | None
-    """None of a `Settle`."""
-    accepted: bool = False
-    streaming: bool = False
-    reached: int = 0
-    """Bytes that were there when last looked: what is known of it once its session is lost."""
-    reading: bool = False
-    """Whether a thread reads it, so that it cannot be closed yet."""
-    finishing: bool = False
-    """Whether its digest is told, or is about to be."""
-    over: bool = False
-
-    @property
-    def size(self) -> int:
-        return self.ready.content.version.size if isinstance(self.ready, ReadyFile) else 0
-
-    @property
-    def content(self) -> Source | SmallFile:
-        if not isinstance(self.ready, ReadyFile):
-            raise MalformedMessage("only files are accepted")
-        return self.ready.content
-
-    @property
-    def digest_told(self) -> bool:
-        return isinstance(self.ready, ReadyFile) and self.ready.digest is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A file that is read to be sent, and who is told, again and again, that each of its bytes was read once."""
-
-    source: Source
-    all_read: Callable[[], None]
-
-    def read(self, offset: int, length: int) -> bytes:
-        """See `StreamSource`."""
-        data = self.source.read(offset, length)
-        if not self.source.behind:
-            self.all_read()
-        return data
 
 
 class Offerer:
@@ -129,8 +63,9 @@ class Offerer:
         self._send = send
         self._in_thread = in_thread
         self._jobs: list[SendJob] = []
-        self._sending: dict[int, _Sending] = {}
+        self._sending: dict[int, Offered] = {}
         self._size_under_way = 0
+        self._sent_early = False
         self._preparing = False
         self._stopped = False
         self._prepared_late: Deferred[Any] = Deferred()  # fires when what was prepared for nothing is back
@@ -152,7 +87,7 @@ class Offerer:
         self._jobs.remove(job)
         for sending in [sending for sending in self._sending.values() if sending.job is job]:
             if isinstance(sending.ready, ReadyFile):
-                self._send(Cancel(sending.channel, Reason.OTHER, f"{self._name(sending)}: stopped by its user"))
+                self._send(Cancel(sending.channel, Reason.OTHER, f"{sending.name}: stopped by its user"))
             self._over(sending)
         if job.supply.has_folders and not job.settling:
             self._offer(job, None)
@@ -188,7 +123,10 @@ class Offerer:
             _close_all(ready)
             self.pump()
             return
-        for one in ready:
+        for number, one in enumerate(ready):
+            if job not in self._jobs:  # it has ended on the way
+                _close_all(ready[number:])
+                break
             if isinstance(one, Unsendable):
                 job.unsendable(one.error)
             else:
@@ -206,28 +144,34 @@ class Offerer:
             job.finished.callback(None)
 
     def _offer(self, job: SendJob, ready: ReadyFile | FolderToSend | None) -> None:
-        sending = _Sending(self._plane.new_channel(), job, ready)
+        sending = Offered(self._plane.new_channel(), job, ready)
         if isinstance(ready, ReadyFile):
             version = ready.content.version
             message: Offer | OfferFolder | Settle = Offer(
                 sending.channel, job.request, ready.item.name, version.size, version.mtime_ns, version.mode,
-                version.sample, ready.digest, job.checksum, job.overwrite,
+                version.sample, ready.digest, job.checksum, job.overwrite, ready.item.inside,
             )  # fmt: skip
         elif isinstance(ready, FolderToSend):
-            message = OfferFolder(sending.channel, job.request, ready.name, ready.mode, ready.mtime_ns)
+            message = OfferFolder(sending.channel, job.request, ready.name, ready.mode, ready.mtime_ns, ready.keep)
         else:
             message = Settle(sending.channel, job.request)
         try:
             length = self._send(message)
         except NameRefused as error:
             self._close(sending)
-            job.unsendable(error)
+            if isinstance(ready, FolderToSend) and ready.keep:
+                self._end_without_target(job, error)
+            else:
+                job.unsendable(error)
             return
         if job.limit is not None:
             job.limit.spend(length)
         self._sending[sending.channel] = sending
         self._size_under_way += sending.size
         job.under_way += 1
+        if sending.size and not self._sent_early:
+            self._sent_early = True
+            self._stream(sending, SpanSet(), early=True)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -240,40 +184,63 @@ class Offerer:
         if isinstance(message, Accept):
             if sending.accepted or not is_file:
                 raise MalformedMessage("accepts what is no file, or was accepted before")
+            sending.settle_name_untrusted(inside=message.inside)
             self._accepted(sending, message)
         elif isinstance(message, Skip) and is_file and not sending.accepted:
-            sending.job.tally.skip(self._name(sending), sending.size)
+            sending.settle_name_untrusted(inside=message.inside)
+            sending.job.tally.skip(sending.name, sending.size)
             self._over(sending)
         elif isinstance(message, Done) and (sending.accepted or not is_file):
             if is_file:
                 sending.job.tally.done(sending.channel)
             self._over(sending)
+        elif isinstance(message, Refuse) and isinstance(sending.ready, FolderToSend) and sending.ready.keep:
+            self._over(sending)
+            self._end_without_target(sending.job, error_untrusted(message.reason, message.text))
         elif isinstance(message, Refuse | Failed):
             sending.job.tally.problem(
-                error_untrusted(message.reason, message.text), sending.channel, name=self._name(sending),
+                error_untrusted(message.reason, message.text), sending.channel, name=sending.name,
                 is_folder=isinstance(sending.ready, FolderToSend),
             )  # fmt: skip
             self._over(sending)
         else:
             raise MalformedMessage("an answer to another question")
 
-    def _accepted(self, sending: _Sending, message: Accept) -> None:
+    def _end_without_target(self, job: SendJob, error: FileError) -> None:
+        """There is no folder that the rest could go to: the transfer ends."""
+        if job in self._jobs:
+            self.drop(job)
+            job.finished.errback(error)
+
+    def _accepted(self, sending: Offered, message: Accept) -> None:
         content = sending.content
         have = read_spans_untrusted(message.have, sending.size)
         already = have.count()
         sending.accepted = True
         sending.job.tally.begun(sending.channel, self._progress(sending, already))
+        if sending.over:
+            return  # who was told has ended it all
         if already == sending.size:
             self._sent(sending)
             return
         if already and isinstance(content, Source):  # what is not sent has to be read for the digest all the same
             self._catch_up(sending, content)
+        if sending.streaming:
+            self._plane.send_rest(sending.channel, sending.size, skip=have)
+        else:
+            self._stream(sending, have)
+
+    def _stream(self, sending: Offered, have: SpanSet, *, early: bool = False) -> None:
+        """Begin to send a file; `early`: with its offer, see `receiving`."""
+        content = sending.content
         sending.streaming = True
-        watched = _Watched(content, partial(self._finish, sending)) if isinstance(content, Source) else content
-        sent = self._plane.open_sending(sending.channel, watched, sending.size, skip=have, limit=sending.job.limit)
+        watched = WatchedSource(content, partial(self._finish, sending)) if isinstance(content, Source) else content
+        sent = self._plane.open_sending(
+            sending.channel, watched, sending.size, skip=have, limit=sending.job.limit, early=early
+        )
         sent.addCallbacks(lambda _: self._sent(sending), lambda failure: self._not_sent(sending, failure.value))
 
-    def _progress(self, sending: _Sending, already: int) -> FileProgress:
+    def _progress(self, sending: Offered, already: int) -> FileProgress:
         def statistics() -> TransferStatistics | None:
             try:
                 return self._plane.statistics(sending.channel) if sending.streaming else None
@@ -287,9 +254,9 @@ class Offerer:
             return sending.reached
 
         sending.reached = already
-        return FileProgress(self._name(sending), sending.size, already, moved, statistics)
+        return FileProgress(sending.name, sending.size, already, moved, statistics)
 
-    def _catch_up(self, sending: _Sending, source: Source) -> None:
+    def _catch_up(self, sending: Offered, source: Source) -> None:
         """Read for the digest what is not read to be sent, a piece at a time."""
         if sending.over or sending.reading:
             return
@@ -316,7 +283,7 @@ class Offerer:
         if sending is not None:
             self._cancel(sending, error)
 
-    def _sent(self, sending: _Sending) -> None:
+    def _sent(self, sending: Offered) -> None:
         if sending.over:
             return
         sending.reached = sending.size
@@ -324,14 +291,14 @@ class Offerer:
             self._end_stream(sending)
         self._finish(sending)
 
-    def _finish(self, sending: _Sending) -> None:
+    def _finish(self, sending: Offered) -> None:
         """Everything was read, or is there: tell the digest, if the offer has not.
 
         It need not wait until everything is there: it travels with the last bytes, and saves a round trip.
         """
         content = sending.content
-        if sending.reading or sending.finishing or not isinstance(content, Source):
-            return  # a small file's digest was in the offer
+        if not sending.accepted or sending.reading or sending.finishing or not isinstance(content, Source):
+            return  # a small file's digest was in the offer; nobody has asked for that of one that is not accepted
         sending.reading = sending.finishing = True
 
         def digested(digest: Any) -> None:
@@ -345,24 +312,24 @@ class Offerer:
 
         self._in_thread(content.digest).addBoth(digested)
 
-    def _not_sent(self, sending: _Sending, error: BaseException | None) -> None:
+    def _not_sent(self, sending: Offered, error: BaseException | None) -> None:
         if not sending.over and not isinstance(error, CancelledError):  # that is the end of the session
             self._cancel(sending, error)
 
-    def _cancel(self, sending: _Sending, cause: BaseException | None) -> None:
+    def _cancel(self, sending: Offered, cause: BaseException | None) -> None:
         if sending.over:
             self._close(sending)
             return
         error = cause
         if not isinstance(error, FileError):
             self.log.failure("a file could not be sent", Failure(error))  # type: ignore[no-untyped-call]
-            error = ReadFailed(f"{self._name(sending)}: cannot be read; see the sender's log")
+            error = ReadFailed(f"{sending.name}: cannot be read; see the sender's log")
         error = type(error)(f"{error}{left_by_sender(error).value}")
         self._send(Cancel(sending.channel, reason_of(error), line_of(error)))
         sending.job.tally.problem(error, sending.channel)
         self._over(sending)
 
-    def _over(self, sending: _Sending) -> None:
+    def _over(self, sending: Offered) -> None:
         """Nothing more is going to happen to it."""
         sending.over = True
         if sending.streaming:
@@ -374,7 +341,7 @@ class Offerer:
             self._close(sending)
         self.pump()
 
-    def _end_stream(self, sending: _Sending) -> None:
+    def _end_stream(self, sending: Offered) -> None:
         sending.streaming = False
         self._plane.close_stream(sending.channel)
 
@@ -420,14 +387,9 @@ class Offerer:
         """Into the supply, in a thread, as one may be reading there."""
         return self._in_thread(partial(job.supply.begin_again, files))
 
-    def _close(self, sending: _Sending) -> None:
+    def _close(self, sending: Offered) -> None:
         if isinstance(sending.ready, ReadyFile):
             sending.ready.content.close()
-
-    def _name(self, sending: _Sending) -> str:
-        if isinstance(sending.ready, ReadyFile):
-            return sending.ready.item.name
-        return "" if sending.ready is None else sending.ready.name
 
 
 def _close_all(ready: list[Ready]) -> None:

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from ..files.root import Root
 from .client_transfers import Wanted
-from .link_keeper import SessionOpener
+from .session_opener import SessionOpener
 from .tally import Tally
 from .transfer_jobs import Get, Put, TransferJob
 from .transfer_link import TransferLink

@@ -3,6 +3,12 @@
 run --> Receiver.data_received --> sink.write --> consumed --> acknowledgement, on the port that the run came by
     --> Incoming.put_untrusted --> control messages
     --> MessageOrder.is_newest --> a message
+
+Early data: an end that offers a stream may send the first `EARLY` bytes of it, once a session, before the other end has
+agreed. RFC 8446 and 9001 call 0-RTT what is sent before the handshake is done, with weaker keys, and may be replayed;
+this is sent with the session's own keys, like all data, and comes once: what it is early for is this end's sink. It is
+held, and acknowledged, until that is opened, which may be before or after the offer itself has come; or dropped when
+the stream is closed without that. A number that was opened or closed once is never early again.
 """
 
 from __future__ import annotations
@@ -20,7 +26,16 @@ from ..wire.spans import SpanSet
 from .control_stream import CONTROL_WINDOW, Incoming
 from .handlers import PortHandler
 from .lossy_messages import MessageOrder
-from .streams import INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, DataPlaneListener, ReceivingStream, StreamSink
+from .streams import (
+    EARLY,
+    INITIAL_CREDIT,
+    NO_LIMIT,
+    ChannelNumbers,
+    DataPlaneListener,
+    EarlyData,
+    ReceivingStream,
+    StreamSink,
+)
 
 NEARLY: Final = 0.7  # of a window a round trip: credit is told in quarters, so that a whole one is never reached
 
@@ -31,7 +46,9 @@ Tell = Callable[..., None]
 class Receiving:
     """Everything that one end of a session receives, but for acknowledgements."""
 
-    def __init__(self, link: Link, ctrl: PortHandler, listener: DataPlaneListener, tell: Tell, now: float) -> None:
+    def __init__(
+        self, link: Link, ctrl: PortHandler, listener: DataPlaneListener, tell: Tell, now: float, *, is_server: bool
+    ) -> None:
         self.streams: dict[int, ReceivingStream] = {}
         self.unexpected = 0
         self.messages_late = 0
@@ -47,17 +64,52 @@ class Receiving:
         self._numbers = ChannelNumbers()
         self._order = MessageOrder(link.replay)
         self._closed = False
+        self._parity = 1 if is_server else 0  # of the numbers that the peer opens
+        self._had_early = False
 
     def open(
         self, channel: int, sink: StreamSink, size: int | None, have: SpanSet | None, window: int, paced: bool
     ) -> bool:
-        """See `DataPlane.open_receiving`. Whether everything is there already."""
+        """See `DataPlane.open_receiving`. Whether `take_early` is to be called, in a turn of its own."""
         self._numbers.take(channel)
-        opened = self._receiver.open_channel(channel, size=size, window=max(window, INITIAL_CREDIT))
+        window = max(window, INITIAL_CREDIT)
+        stream = self.streams.get(channel)
+        if stream is None:
+            opened = self._receiver.open_channel(channel, size=size, window=window)
+            stream = self.streams[channel] = ReceivingStream(opened, sink, self.data_at, paced=paced)
+        else:
+            self._receiver.agree(channel, size=size, window=window)
+            stream.sink, stream.paced = sink, paced
         for first, last in have.get_spans() if have else ():
             self._receiver.already_has(channel, first, last)
-        self.streams[channel] = ReceivingStream(opened, sink, self.data_at, paced=paced)
-        return opened.done
+            if stream.early is not None:
+                stream.early.forget(first, last)
+        return stream.channel.done or stream.early is not None
+
+    def take_early(self, channel: int) -> None:
+        """Write what came before the stream was opened; it may be everything.
+
+        Raises `CreditExceeded` if it was more, and what a sink says of bytes that no honest peer sends.
+        """
+        stream = self.streams.get(channel)
+        if stream is None:
+            return
+        highest, size = stream.channel.received.highest, stream.channel.size
+        if size is not None and highest is not None and highest >= size:
+            raise CreditExceeded(f"byte {highest} came early on channel {channel}, of {size}")
+        early, stream.early = stream.early, None
+        if early is not None:
+            try:
+                for offset, data in early.pieces():
+                    stream.sink.write(offset, [data])
+            except Rejected:
+                raise
+            except Exception as error:
+                self._sink_failed(channel, error)
+                return
+            if not stream.paced:
+                self._receiver.consumed(channel, early.count)
+        self._end_if_done(channel, stream)
 
     def used(self, channel: int) -> bool:
         """Whether the channel was ever received on."""
@@ -76,7 +128,8 @@ class Receiving:
             self.received_all(channel)
 
     def close(self, channel: int) -> None:
-        """Write nothing more of it."""
+        """Write nothing more of it, or nothing at all, of one that was never opened."""
+        self._numbers.retire(channel)
         if self.streams.pop(channel, None) is not None:
             self._receiver.close_channel(channel)
 
@@ -136,8 +189,10 @@ class Receiving:
         channel, offset, payloads = run.channel, run.offset, run.payloads
         stream = self.streams.get(channel)
         if stream is None:
-            self._take_unexpected(handler, run, now)
-            return
+            if channel in self._numbers:
+                self._take_late(handler, run, now)
+                return
+            stream = self._begin_early(channel)
         self.data_at = now
         length = run.length
         try:
@@ -152,21 +207,38 @@ class Receiving:
         except Rejected:
             raise
         except Exception as error:
-            self.close(channel)
-            self._tell(self._listener.stream_failed, channel, error)
+            self._sink_failed(channel, error)
             return
-        if stream.channel.received.span_count == 1 and stream.channel.done:
+        if stream.channel.received.span_count == 1:
+            self._end_if_done(channel, stream)
+
+    def _sink_failed(self, channel: int, error: Exception) -> None:
+        self.close(channel)
+        self._tell(self._listener.stream_failed, channel, error)
+
+    def _end_if_done(self, channel: int, stream: ReceivingStream) -> None:
+        if stream.channel.done and stream.early is None:
             self.received_all(channel)
 
-    def _take_unexpected(self, handler: PortHandler, run: Run, now: float) -> None:
-        """Data of a stream that is closed is acknowledged, so that it is not sent again; of one to come it is not."""
-        count = run.datagrams
-        handler.counters.unexpected += count
-        self.unexpected += count
-        if run.channel in self._numbers:
-            self._receiver.datagram_received(run.length, now)
-        else:
-            self._link.replay.forget(run.sequence, run.sequence + count - 1)
+    def _begin_early(self, channel: int) -> ReceivingStream:
+        """Hold what the peer sends before this end has agreed. Raises `CreditExceeded` where it may not do so."""
+        if channel % 2 != self._parity or self._had_early:
+            raise CreditExceeded(f"data on channel {channel}, which is not open")
+        try:
+            opened = self._receiver.open_channel(channel, window=EARLY)
+        except ValueError as error:
+            raise CreditExceeded(str(error)) from None
+        self._had_early = True
+        early = EarlyData()
+        stream = self.streams[channel] = ReceivingStream(opened, early, self.data_at, paced=True)
+        stream.early = early
+        return stream
+
+    def _take_late(self, handler: PortHandler, run: Run, now: float) -> None:
+        """Data of a stream that is closed is acknowledged, so that it is not sent again."""
+        handler.counters.unexpected += run.datagrams
+        self.unexpected += run.datagrams
+        self._receiver.datagram_received(run.length, now)
 
     # --- what is said of it ------------------------------------------------------------------------------------------
 

@@ -42,7 +42,8 @@ from ..wire.messages import (
     encode_message,
     parse_server_message_untrusted,
 )
-from .rendezvous_watcher import RendezvousWatcher, WatchedReactor
+from .clock import SYSTEM_CLOCK, Clock
+from .rendezvous_watcher import ConnectingReactor, RendezvousWatcher, WatchedReactor
 from .tls import ConnectionCreator, exporter, peer_fingerprint, terms_of
 
 CONNECT_TIME_LIMIT: Final = 10.0  # seconds: three lost SYNs
@@ -74,6 +75,8 @@ class Answer(NamedTuple):
     """What binds the link to the TLS session."""
     server_address: str
     """The IP address that answered."""
+    round_trip: float
+    """Seconds from the question to the answer, the server's work included."""
 
 
 @implementer(IHandshakeListener)
@@ -87,6 +90,7 @@ class RendezvousClient(NetstringReceiver):
         check_key: Callable[[str], None],
         make_message: Callable[[bytes], ClientMessage],
         result: Deferred[Answer],
+        clock: Clock,
         watcher: RendezvousWatcher | None = None,
     ) -> None:
         """`check_key` raises for a fingerprint that is not the pinned one; `make_message` is given the exporter."""
@@ -95,6 +99,8 @@ class RendezvousClient(NetstringReceiver):
         self._make_message = make_message
         self._result: Deferred[Answer] | None = result
         self._exporter = b""
+        self._clock = clock
+        self._asked_at = 0.0
 
     def connectionMade(self) -> None:
         """TCP is up, TLS is not."""
@@ -110,6 +116,7 @@ class RendezvousClient(NetstringReceiver):
                 self._watcher.secured(terms_of(connection), shown)
             self._check_key(shown)
             self._exporter = exporter(connection)
+            self._asked_at = self._clock.monotonic()
             self.sendString(encode_message(self._make_message(self._exporter)))  # type: ignore[no-untyped-call]
         except LinkError:
             self._finish(Failure())  # type: ignore[no-untyped-call]
@@ -121,7 +128,8 @@ class RendezvousClient(NetstringReceiver):
         except MalformedMessage as error:
             self._finish(Failure(NotBittrRt(f"its answer makes no sense: {error}")))  # type: ignore[no-untyped-call]
         else:
-            self._finish(Answer(message, self._exporter, self._tls().getPeer().host))
+            took = self._clock.monotonic() - self._asked_at
+            self._finish(Answer(message, self._exporter, self._tls().getPeer().host, took))
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
@@ -154,17 +162,23 @@ async def rendezvous(
     make_message: Callable[[bytes], ClientMessage],
     *,
     watcher: RendezvousWatcher | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    connecting: Callable[[], object] | None = None,
 ) -> Answer:
     """Say `make_message(exporter)` to the server at HOST:PORT and return what it answers.
+
+    `connecting` is called when the first packet has left, and there is nothing to do until another comes.
 
     Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is; and
     `CancelledError` when cancelled. The connection is closed then, as it always is.
     """
     where = show_host_port(host, port)
     result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
-    resolving = reactor if watcher is None else WatchedReactor(reactor, watcher)
-    endpoint = HostnameEndpoint(resolving, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
-    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result, watcher))
+    network = reactor if watcher is None else WatchedReactor(reactor, watcher)
+    if connecting is not None:
+        network = ConnectingReactor(network, connecting)
+    endpoint = HostnameEndpoint(network, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
+    inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result, clock, watcher))
     factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
     factory.noisy = inner.noisy = False
     try:

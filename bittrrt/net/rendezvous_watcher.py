@@ -7,6 +7,7 @@ RendezvousClient.handshakeCompleted --------------> secured
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IReactorPluggableNameResolver
@@ -40,6 +41,30 @@ class WatchedReactor:
         """See `IReactorPluggableNameResolver`."""
         before: IHostnameResolver = self._reactor.installNameResolver(resolver)
         return before
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+
+@implementer(IReactorPluggableNameResolver)
+class ConnectingReactor:
+    """A reactor that tells when the first packet of a TCP connection has left."""
+
+    def __init__(self, reactor: Any, connecting: Callable[[], object]) -> None:
+        self._reactor = reactor
+        self._connecting = connecting
+        self.nameResolver = reactor.nameResolver
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        """See `IReactorPluggableNameResolver`."""
+        before: IHostnameResolver = self._reactor.installNameResolver(resolver)
+        return before
+
+    def connectTCP(self, *args: Any, **kwargs: Any) -> Any:
+        """See `IReactorTCP`. The call that connects waits for its turn by now, so the one made here comes after it."""
+        connector = self._reactor.connectTCP(*args, **kwargs)
+        self._reactor.callLater(0, self._connecting)
+        return connector
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)

@@ -32,7 +32,7 @@ from .control_stream import CONTROL_WINDOW, Outgoing
 from .handlers import PortHandler
 from .path_prober import AddressProofs, PathProber
 from .port_choice import PortChoice
-from .streams import INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, SendingStream, StreamSource
+from .streams import EARLY, INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, SendingStream, StreamSource
 
 MESSAGES_AHEAD: Final = 8  # datagrams of messages beyond the window, so that bulk that fills it does not silence them
 URGENT_AHEAD: Final = 16
@@ -53,6 +53,7 @@ class Sending:
         mtu: int | None,
         random: Random,
         failed: Callable[[int, Exception], None],
+        expected_round_trip: float | None = None,
     ) -> None:
         """`out`: the port of this end's data, `spare`: of the other end's. See `DataPlane` for the rest.
 
@@ -66,7 +67,7 @@ class Sending:
         self._failed = failed
         self._random = random
         self._chosen = congestion, mtu
-        round_trip = _measured_round_trip((out, ctrl), now)
+        round_trip = _measured_round_trip((out, ctrl), now, expected_round_trip)
         self._sender = Sender(
             now,
             congestion=make_congestion(congestion, now, round_trip, random),
@@ -109,6 +110,7 @@ class Sending:
         limit: Pacer | None,
         urgent: bool,
         trim: Callable[[int], None] | None,
+        early: bool,
     ) -> Deferred[None]:
         """See `DataPlane.open_sending`."""
         self._numbers.take(channel)
@@ -120,7 +122,7 @@ class Sending:
         for first, last in skipped.get_spans():
             opened.skip(first, last)
         if size is not None:
-            opened.supply(size, finished=True)
+            opened.supply(min(size, EARLY) if early else size, finished=not early)
         finished: Deferred[None] = Deferred(lambda _: self.close(channel))
         flags = STREAM_FLAGS | URGENT if urgent else STREAM_FLAGS
         self.streams[channel] = stream = SendingStream(opened, source, flags, finished)
@@ -138,6 +140,14 @@ class Sending:
         stream = self.streams[channel]
         stream.channel.supply(end, finished=finished)
         self._finish_if_done(channel, stream)
+
+    def send_rest(self, channel: int, size: int, skip: SpanSet) -> None:
+        """See `DataPlane.send_rest`."""
+        sending = self.streams[channel].channel
+        for first, last in skip.get_spans():
+            sending.skip(first, last)
+        sending.credit = max(sending.credit, INITIAL_CREDIT + skip.count())
+        self.supply(channel, size, finished=True)
 
     def _finish_if_done(self, channel: int, stream: SendingStream) -> None:
         if stream.channel.done and not stream.finished.called:
@@ -299,9 +309,12 @@ def make_congestion(name: str, now: float, round_trip: RoundTrip, random: Random
     raise ValueError(f"no congestion control is named {name}: choose {Model.name} or {Cubic.name}")
 
 
-def _measured_round_trip(handlers: tuple[PortHandler, ...], now: float) -> RoundTrip:
-    """The path's, as heartbeats know it: a copy, since what data adds is not what an idle link has."""
-    round_trip = RoundTrip()
+def _measured_round_trip(handlers: tuple[PortHandler, ...], now: float, expected: float | None) -> RoundTrip:
+    """The path's, as heartbeats know it: a copy, since what data adds is not what an idle link has.
+
+    `expected`: what to go by before the first of them has come back.
+    """
+    round_trip = RoundTrip(expected)
     for handler in handlers:
         known = handler.path.round_trip
         if known.latest is not None:

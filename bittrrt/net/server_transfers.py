@@ -43,7 +43,8 @@ from ..wire.transfer_messages import (
 )
 from .client import Client
 from .clock import Clock
-from .offerer import MAX_BACKLOG, SendJob
+from .offered import SendJob
+from .offerer import MAX_BACKLOG
 from .server_observer import Direction
 from .takers import Takers
 from .tally import FileProgress, Tally
@@ -91,7 +92,7 @@ class _SharePlaces:
         """See `Destination`."""
         self._share.require_write()
         overwrite = Overwrite.REPLACE if offer.overwrite else Overwrite.REFUSE
-        return Goal(self._share.root, self._share.quota, offer.name, overwrite, offer.checksum)
+        return Goal(self._share.root, self._share.quota, offer.name, overwrite, offer.checksum, offer.inside)
 
     def folder(self, message: OfferFolder | Settle) -> tuple[Callable[[], Root], str]:
         """See `Destination`."""

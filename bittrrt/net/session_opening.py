@@ -17,10 +17,10 @@ from ..wire.transfer_messages import CongestionName
 from .client import Client
 from .client_connection import ClientConnection, HeartbeatRound
 from .client_transfers import ClientTransfers
-from .link_keeper import SessionOpener
 from .server import Server
 from .session import Session, SessionProtocol
 from .session_files import SessionFiles
+from .session_opener import SessionOpener
 from .switchboard import OpenDataPlane, Switchboard
 from .turns import InThread, in_thread_of
 

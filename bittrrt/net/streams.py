@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from ..link.transfer_statistics import RateMeter
 from ..wire.spans import SpanSet
 
 INITIAL_CREDIT: Final = 2**20  # bytes of a channel that go before the peer has said anything: the first rounds' worth
+EARLY: Final = 64 * 1024  # bytes that go before the peer has agreed; the first window has no more than 38,400
 NO_LIMIT: Final = 2**62  # bytes of all channels together: each has its window, and a channel is opened by both ends
 
 
@@ -65,14 +67,47 @@ class SendingStream:
         """Fires when everything is acknowledged."""
 
 
+class EarlyData:
+    """What has come of a stream before this end has opened it: its sink until then. The credit holds it to `EARLY`."""
+
+    __slots__ = ("_data", "_have", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Bytes that have come."""
+        self._data = bytearray()
+        self._have = SpanSet()
+
+    def write(self, offset: int, chunks: list[bytes]) -> int:
+        """See `StreamSink`."""
+        data = b"".join(chunks)
+        end = offset + len(data)
+        self._data.extend(bytes(max(end - len(self._data), 0)))
+        self._data[offset:end] = data
+        self._have.add_span(offset, end - 1)
+        self.count += len(data)
+        return len(data)
+
+    def forget(self, first: int, last: int) -> None:
+        """The bytes `first` to `last` were there before."""
+        self._have.remove_span(first, last)
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """What there is to write, each piece with its offset."""
+        for first, last in self._have.get_spans():
+            yield first, bytes(self._data[first : last + 1])
+
+
 class ReceivingStream:
     """A stream that is being received."""
 
-    __slots__ = ("channel", "meter", "paced", "sink")
+    __slots__ = ("channel", "early", "meter", "paced", "sink")
 
     def __init__(self, channel: ReceiveChannel, sink: StreamSink, now: float, *, paced: bool) -> None:
         self.channel = channel
         self.sink = sink
+        self.early: EarlyData | None = None
+        """What has come before it was opened and is not with the sink yet."""
         self.meter = RateMeter(now)
         self.paced = paced
         """Whether the sink's owner says by itself what has left memory."""
@@ -92,6 +127,10 @@ class ChannelNumbers:
             raise ValueError(f"channels have numbers from 1 to {(1 << 24) - 1}, not {number}")
         if not self._used.add(self._place(number)):
             raise ValueError(f"channel {number} was used already in this session")
+
+    def retire(self, number: int) -> None:
+        """Whether `number` was used or not, it is not used again."""
+        self._used.add(self._place(number))
 
     def __contains__(self, number: int) -> bool:
         return self._place(number) in self._used

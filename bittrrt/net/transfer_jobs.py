@@ -12,14 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
-from ..errors import LinkLost, NotAFile
-from ..files.supply import FolderToSend, Item, Supply, below, count_items, from_paths, name_of
+from ..errors import LinkLost
+from ..files.names import below
+from ..files.supply import FolderToSend, Item, Supply, count_items, from_paths, name_of
 from ..link.pacer import Pacer
 from ..wire.transfer_messages import Kind
 from .client_transfers import ClientTransfers, Wanted
-from .offerer import SendJob
+from .offered import SendJob
 from .tally import Tally
 from .turns import InThread
 
@@ -92,31 +93,50 @@ class Put(TransferJob):
 
     def begin(self, session: ClientTransfers) -> None:
         """See `TransferJob`."""
-        folder = self._target.strip("/")
         if self._supply is not None:
             self._offer(session, self._supply)
-        elif not folder:
-            self._prepare(session, "", Kind.FOLDER)
+        elif self._into_folder:
+            self._prepare(session, into=True)
         else:
-            looked = session.look(folder).addCallback(lambda kind: self._prepare(session, folder, kind))
-            looked.addErrback(self._not_begun)
+            self._find_out(session)
+
+    @property
+    def _into_folder(self) -> bool:
+        """Whether the target can only be a folder. If not, it may be the new name of the one path."""
+        return not self._folder or len(self._paths) > 1 or self._target.endswith("/")
+
+    @property
+    def _folder(self) -> str:
+        return self._target.strip("/")
+
+    def _find_out(self, session: ClientTransfers) -> None:
+        """Ask what the target is, where this end has to know: all names in a folder begin with that of the folder."""
+        path = self._paths[0]
+        name = name_of(path)
+        sayable = name == name.encode(errors="replace").decode()
+
+        def found(is_folder: bool) -> Deferred[None] | None:
+            if sayable and not is_folder:
+                self._prepare(session, into=False, inside=name)
+                return None
+            looked = session.look(self._folder)
+            return looked.addCallback(lambda kind: self._prepare(session, into=kind is Kind.FOLDER))
+
+        is_folder = self._in_thread(path.is_dir) if self._recursive else succeed(False)
+        is_folder.addCallback(found).addErrback(self._not_begun)
 
     def _not_begun(self, failure: Any) -> None:
         if not failure.check(LinkLost):  # then another session comes
             self.fail(failure.value)
 
-    def _prepare(self, session: ClientTransfers, folder: str, kind: Kind) -> None:
-        """Now that it is known what is there: a folder to put things into, or a name for the one thing."""
-        into = kind is Kind.FOLDER or len(self._paths) > 1 or self._target.endswith("/")
-        if into and kind is Kind.FILE:
-            raise NotAFile(f"{folder}: a file at the server, where a folder has to be; choose another name")
-        names = [below(folder, name_of(path)) if into else folder for path in self._paths]
-        new = [FolderToSend(folder, NEW_FOLDER, session.clock.wall_ms() * 1_000_000)]
+    def _prepare(self, session: ClientTransfers, *, into: bool, inside: str = "") -> None:
+        """Begin, as it is known what the target is: a folder, or the name of the one thing, or `inside` of a folder."""
+        names = [below(self._folder, name_of(path)) if into else self._folder for path in self._paths]
 
         def items() -> Iterator[Item]:
-            if into and kind is Kind.NOTHING:
-                yield from new
-            yield from from_paths(zip(self._paths, names, strict=True), recursive=self._recursive)
+            if self._folder and self._into_folder:
+                yield FolderToSend(self._folder, NEW_FOLDER, 0, keep=True)
+            yield from from_paths(zip(self._paths, names, strict=True), recursive=self._recursive, inside=inside)
 
         if self._abandoned:
             return
@@ -134,7 +154,7 @@ class Put(TransferJob):
             session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum,
             self._bucket,
         )  # fmt: skip
-        job.finished.addCallback(self.succeed)
+        job.finished.addCallbacks(self.succeed, lambda failure: self.fail(failure.value))
         session.offerer.add(job)
 
     def session_lost(self) -> None:

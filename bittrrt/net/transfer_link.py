@@ -12,7 +12,8 @@ from ..errors import LinkError, PeerMisbehaved
 from ..wire.transfer_messages import CongestionName
 from .client_connection import ClientConnection, HeartbeatRound
 from .client_transfers import ClientTransfers
-from .link_keeper import LinkKeeper, SessionOpener
+from .link_keeper import LinkKeeper
+from .session_opener import SessionOpener
 from .transfer_jobs import TransferJob
 from .turns import InThread, in_thread_of
 

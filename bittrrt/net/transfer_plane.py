@@ -38,14 +38,21 @@ class TransferPlane(Protocol):
         skip: SpanSet | None = None,
         limit: Pacer | None = None,
         urgent: bool = False,
+        early: bool = False,
     ) -> Deferred[None]:
-        """Send a stream, but for the bytes in `skip`; fires when all of it has arrived."""
+        """Send a stream, but for the bytes in `skip`; fires when all of it has arrived.
+
+        `early`: only its beginning, until `send_rest` is said; once a session.
+        """
+
+    def send_rest(self, channel: int, size: int, *, skip: SpanSet) -> None:
+        """The other end takes the stream: send all of it but for the bytes in `skip`."""
 
     def open_receiving(self, channel: int, sink: StreamSink, size: int, *, have: SpanSet | None = None) -> None:
         """Take a stream, of which the bytes in `have` are there. Raises `ValueError` if too many are open."""
 
     def close_stream(self, channel: int) -> None:
-        """Send or take no more of it."""
+        """Send or take no more of it, nor anything, of one that was offered and is not going to be opened."""
 
     def statistics(self, channel: int) -> TransferStatistics:
         """What a stream that is sent does right now."""

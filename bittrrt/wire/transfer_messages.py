@@ -17,7 +17,8 @@
            <------------------------------ Found
 
 Who has the data offers: the client on odd channels (put), the server on even ones (get). Many offers are under way at a
-time, and nothing waits for the answer to another, but that a folder is made before what is in it. Reading is strict: an
+time, and nothing waits for the answer to another, but that a folder is made before what is in it. The first file of a
+session does not even wait for its own: its first bytes come with the offer, see `net.receiving`. Reading is strict: an
 unknown field or type is an error.
 """
 
@@ -137,6 +138,8 @@ class Offer(_Message, frozen=True):
     """Whether the same file is known by its digest, or else by size and time."""
     overwrite: bool = False
     """Whether it may replace another file."""
+    inside: FileName = ""
+    """If there is a folder at `name`, the file goes into it, under this name; empty: it goes to `name` or nowhere."""
 
 
 class OfferFolder(_Message, frozen=True):
@@ -147,6 +150,8 @@ class OfferFolder(_Message, frozen=True):
     name: FileName
     mode: Mode
     mtime_ns: Time
+    keep: bool = False
+    """Whether it is only to be there: one that is there already stays as it is, and none is settled."""
 
 
 class Settle(_Message, frozen=True):
@@ -186,12 +191,16 @@ class Accept(_Message, frozen=True):
     channel: Channel
     have: Annotated[tuple[tuple[Size, Size], ...], msgspec.Meta(max_length=MAX_SPANS)] = ()
     """Offsets `(first, last)` of bytes that are there already, ascending and disjoint."""
+    inside: bool = False
+    """Whether it goes into a folder, as the offer let the acceptor decide."""
 
 
 class Skip(_Message, frozen=True):
     """It is there already."""
 
     channel: Channel
+    inside: bool = False
+    """As of `Accept`."""
 
 
 class Refuse(_Message, frozen=True):

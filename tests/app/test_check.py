@@ -19,8 +19,8 @@ from bittrrt.files.known_servers import KnownServer
 from bittrrt.files.share import Shares
 from bittrrt.net import rendezvous_server
 from bittrrt.net.client import Client
-from bittrrt.net.link_keeper import SessionOpener
 from bittrrt.net.server_transfers import FileService, serve_files
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.net.streams import DataPlaneListener
 from bittrrt.net.switchboard import OpenDataPlane
 from bittrrt.net.takers import Takers

@@ -36,7 +36,7 @@ class JoinTests(SynchronousTestCase):
         self.known = KnownServers(home)
         self.opener = FakeOpener()
         self.said: list[str] = []
-        self.answer: Answer | LinkError = Answer(Joined("laptop"), b"", "192.0.2.7")
+        self.answer: Answer | LinkError = Answer(Joined("laptop"), b"", "192.0.2.7", 0.1)
         self.shown = OURS
         self.patch(module, "rendezvous", self.rendezvous)
         self.patch(module, "SessionOpener", lambda *_, **__: self.opener)
@@ -70,7 +70,7 @@ class JoinTests(SynchronousTestCase):
         self.assertEqual(self.opener.connection.closed, 1)
 
     def test_a_name_that_would_do_something_to_the_terminal_is_escaped(self) -> None:
-        self.answer = Answer(Joined("\x1b[2Jlaptop"), b"", "192.0.2.7")
+        self.answer = Answer(Joined("\x1b[2Jlaptop"), b"", "192.0.2.7", 0.02)
         running = self.join()
         self.beat()
         self.successResultOf(running)

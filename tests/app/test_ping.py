@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.app.ping import Ping
 from bittrrt.errors import LinkError, LinkLost, ServerBusy
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.wire.datagram import PortType
 
 from .fake_session import FakeOpener, FakeReactor, complete_round, path_report, port_report

@@ -14,7 +14,7 @@ from bittrrt.app.terminal import Keys, Screen
 from bittrrt.app.top import LOST, LinkTop, ServerTop
 from bittrrt.errors import LinkError, LinkLost, ServerBusy, Unreachable
 from bittrrt.net.clock import Clock
-from bittrrt.net.link_keeper import SessionOpener
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.wire.datagram import PortType
 
 from .fake_page import NOW_MS, server_state, session_view

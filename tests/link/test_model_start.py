@@ -25,6 +25,14 @@ class ModelStartTests(SynchronousTestCase):
         self.assertGreaterEqual(model.window, INITIAL_DATAGRAMS * SIZE)
         self.assertTrue(1.0 < model.pacing_rate * 0.1 / (INITIAL_DATAGRAMS * SIZE) < 3.0, model.pacing_rate)
 
+    def test_an_expected_round_trip_spreads_the_first_window_until_one_is_measured(self) -> None:
+        model = Model(0.0, round_trip=RoundTrip(0.2), random=Random(1))
+        expected = model.pacing_rate
+        self.assertTrue(1.0 < expected * 0.2 / (INITIAL_DATAGRAMS * SIZE) < 3.0, expected)
+        self.assertEqual(model.minimum_round_trip, 0.0)
+        model.update(message_arrived(0.1, 200))
+        self.assertEqual((model.pacing_rate, model.minimum_round_trip), (2 * expected, 0.1))
+
     def test_messages_before_the_first_data_do_not_slow_it(self) -> None:
         round_trip = RoundTrip()
         round_trip.add(0.1, 0.0)

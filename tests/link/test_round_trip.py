@@ -20,6 +20,13 @@ class EstimateTests(SynchronousTestCase):
         trip.add(0.1, 0.0)
         self.assertEqual((trip.latest, trip.smoothed, trip.variation, trip.minimum), (0.1, 0.1, 0.05, 0.1))
 
+    def test_an_expected_one_is_no_sample_and_goes_with_the_first(self) -> None:
+        trip = RoundTrip(0.3)
+        self.assertEqual((trip.latest, trip.smoothed, trip.minimum, trip.supposed), (None, 0.3, float("inf"), True))
+        self.assertAlmostEqual(trip.probe_timeout(), 3 * 0.3)
+        trip.add(0.4, 0.0)
+        self.assertEqual((trip.latest, trip.smoothed, trip.variation, trip.minimum), (0.4, 0.4, 0.2, 0.4))
+
     def test_the_next_ones_are_smoothed_as_the_rfc_says(self) -> None:
         trip = RoundTrip()
         trip.add(0.1, 0.0)

@@ -21,7 +21,7 @@ from bittrrt.link.transfer_statistics import TransferStatistics
 from bittrrt.net.client_transfers import ClientTransfers, Wanted
 from bittrrt.net.clock import Clock as MonotonicClock
 from bittrrt.net.server_transfers import FileService, ServerTransfers
-from bittrrt.net.streams import DataPlaneListener, StreamSink, StreamSource
+from bittrrt.net.streams import EARLY, DataPlaneListener, StreamSink, StreamSource
 from bittrrt.net.takers import Takers
 from bittrrt.net.tally import FileProgress, Tally
 from bittrrt.net.transfer_jobs import Get, Put, TransferJob
@@ -39,6 +39,8 @@ class FakeStream:
         self.source = source
         self.size = size
         self.skip = skip
+        self.end = size
+        """How far it may go now."""
         self.at = 0
         self.acknowledged = 0
         self.finished: Deferred[None] = Deferred()
@@ -57,7 +59,9 @@ class FakePlane:
         self.control_sent = 0
         self.bytes_sent = 0
         self.sending: dict[int, FakeStream] = {}
-        self.receiving: dict[int, tuple[StreamSink, int, int]] = {}
+        self.receiving: dict[int, tuple[StreamSink, int, SpanSet]] = {}
+        self.early: dict[int, list[tuple[int, bytes]]] = {}
+        self._used: set[int] = set()
         self._next_channel = first_channel
 
     def open(self, listener: DataPlaneListener) -> FakePlane:
@@ -93,20 +97,29 @@ class FakePlane:
         skip: SpanSet | None = None,
         limit: Pacer | None = None,
         urgent: bool = False,
+        early: bool = False,
     ) -> Deferred[None]:
         stream = self.sending[channel] = FakeStream(source, size, skip or SpanSet())
+        if early:
+            stream.end = min(size, EARLY)
         self.clock.callLater(0, self._send, channel)
         return stream.finished
+
+    def send_rest(self, channel: int, size: int, *, skip: SpanSet) -> None:
+        stream = self.sending[channel]
+        stream.end, stream.skip = size, skip
+        self.clock.callLater(0, self._send, channel)
 
     def _send(self, channel: int) -> None:
         stream = self.sending.get(channel)
         if stream is None or self.closed:
             return
         first, last = stream.skip.gap_at(stream.at)
-        if first >= stream.size:
-            self.clock.callLater(self.delay, self._all_arrived, channel)
+        if first >= stream.end:
+            if stream.end == stream.size:
+                self.clock.callLater(self.delay, self._all_arrived, channel)
             return
-        length = min(CHUNK, last + 1 - first, stream.size - first)
+        length = min(CHUNK, last + 1 - first, stream.end - first)
         try:
             data = stream.source.read(first, length)
         except FileError as error:
@@ -129,9 +142,11 @@ class FakePlane:
             self.sending.pop(channel, None)
 
     def arrived(self, channel: int, offset: int, data: bytes) -> None:
+        if channel not in self._used and not self.closed:
+            self.early.setdefault(channel, []).append((offset, data))
         if channel not in self.receiving or self.closed:
             return
-        sink, size, missing = self.receiving[channel]
+        sink, size, received = self.receiving[channel]
         sender = self.peer.sending.get(channel)
         if sender is not None:
             sender.acknowledged += len(data)
@@ -141,17 +156,21 @@ class FakePlane:
             del self.receiving[channel]
             self.listener.stream_failed(channel, error)
             return
-        missing -= len(data)
-        self.receiving[channel] = sink, size, missing
-        if not missing:
+        received.add_span(offset, offset + len(data) - 1)
+        if received.count() == size:
             self.listener.stream_received(channel)
             self.receiving.pop(channel, None)
 
     def open_receiving(self, channel: int, sink: StreamSink, size: int, *, have: SpanSet | None = None) -> None:
         assert size
-        self.receiving[channel] = sink, size, size - (have.count() if have else 0)
+        self._used.add(channel)
+        self.receiving[channel] = sink, size, SpanSet(have.get_spans() if have else ())
+        for offset, data in self.early.pop(channel, []):
+            self.clock.callLater(0, self.arrived, channel, offset, data)
 
     def close_stream(self, channel: int) -> None:
+        self._used.add(channel)
+        self.early.pop(channel, None)
         self.receiving.pop(channel, None)
         stream = self.sending.pop(channel, None)
         if stream is not None and not stream.finished.called:

@@ -21,9 +21,9 @@ from bittrrt.link.encryptor import CommEncryptor
 from bittrrt.net.client import Client
 from bittrrt.net.client_connection import ClientConnection, HeartbeatRound
 from bittrrt.net.clock import Clock
-from bittrrt.net.link_keeper import SessionOpener
 from bittrrt.net.rendezvous_server import RendezvousFactory
 from bittrrt.net.server import Server
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.net.tls import ConnectionCreator
 from bittrrt.settings import Settings
 from bittrrt.wire.datagram import PortType

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from bittrrt.errors import (
     LinkError,
 )
-from bittrrt.net.link_keeper import check_against
 from bittrrt.net.rendezvous_client import Answer, rendezvous
+from bittrrt.net.session_opener import check_against
 from bittrrt.net.tls import ConnectionCreator
 from bittrrt.wire.messages import (
     Open,

@@ -7,8 +7,8 @@ from typing import Any, get_args
 from twisted.internet.defer import Deferred
 
 from bittrrt.link.encryptor import CommEncryptor
-from bittrrt.net import link_keeper
 from bittrrt.net import server as server_module
+from bittrrt.net import session_opener
 from bittrrt.wire.messages import CipherName, Open, Welcome
 
 from ..nonce_recorder import RecordedAead
@@ -21,7 +21,7 @@ class CipherChoiceTests(SimulatedLinkTestCase):
     def prefer(self, server: CipherName, client: CipherName) -> None:
         """Start anew, on machines that are good at these."""
         self.patch(server_module, "preferred_cipher", lambda _: server)
-        self.patch(link_keeper, "preferred_cipher", lambda _: client)
+        self.patch(session_opener, "preferred_cipher", lambda _: client)
         self.set_up_network(0)
 
     def close_all(self) -> None:

@@ -8,7 +8,8 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 
 from bittrrt.errors import ClientRejected, LinkError, NotBittrRt, PeerMisbehaved, ServerKeyChanged, Unreachable
-from bittrrt.net.link_keeper import LinkKeeper, SessionOpener
+from bittrrt.net.link_keeper import LinkKeeper
+from bittrrt.net.session_opener import SessionOpener
 from bittrrt.wire.datagram import PortType
 from bittrrt.wire.messages import CloseReason
 

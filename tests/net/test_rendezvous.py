@@ -21,9 +21,9 @@ from bittrrt.errors import (
     ServerKeyChanged,
     Unreachable,
 )
-from bittrrt.net.link_keeper import check_against
 from bittrrt.net.rendezvous_client import Answer, rendezvous
 from bittrrt.net.rendezvous_server import RendezvousFactory
+from bittrrt.net.session_opener import check_against
 from bittrrt.net.tls import ConnectionCreator
 from bittrrt.wire.messages import (
     Join,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bittrrt.net.link_keeper import check_against
+from bittrrt.net.session_opener import check_against
 from bittrrt.net.tls import TlsTerms
 
 from .simulated_network import CLIENT_HOST, SERVER_HOST

@@ -16,7 +16,7 @@ from bittrrt.errors import FileMissing, MalformedMessage, NameRefused, NotAFile
 from bittrrt.files.disk import Chunk, Disk
 from bittrrt.files.root import Place
 from bittrrt.files.supply import FileToSend, FolderToSend, Item, Supply
-from bittrrt.net.offerer import SendJob
+from bittrrt.net.offered import SendJob
 from bittrrt.wire.spans import SpanSet
 from bittrrt.wire.transfer_messages import (
     MAX_SPANS,
