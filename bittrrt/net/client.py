@@ -18,7 +18,7 @@ from .connection import CommConnection
 from .handlers import PortHandler
 from .port import LinkPort
 from .port_manager import PortManager
-from .server_observer import Direction
+from .server_observer import Direction, ServerObserver
 from .streams import DataPlaneListener
 from .tally import FileProgress
 
@@ -35,20 +35,8 @@ class ClientListener(Protocol):
     def client_moved(self, client: Client, port_type: PortType, before: Address, after: Address) -> None:
         """The client's address on one port is another one now."""
 
-    def client_measured(self, client: Client, port_type: PortType, round_trip: float) -> None:
-        """A heartbeat's answer came back after `round_trip` seconds."""
-
-    def client_missed(self, client: Client, port_type: PortType, count: int) -> None:
-        """So many answers to heartbeats did not come back."""
-
-    def client_file_begun(self, client: Client, direction: Direction, progress: FileProgress) -> None:
-        """One of its files is on its way."""
-
-    def client_file_done(self, client: Client, direction: Direction, progress: FileProgress) -> None:
-        """One of its files arrived whole."""
-
-    def client_file_failed(self, client: Client, direction: Direction, error: FileError) -> None:
-        """One of its files did not arrive."""
+    def tell(self, tell: Callable[[ServerObserver], None]) -> None:
+        """Whoever looks at the server is to be told."""
 
 
 class FilesUnderWay(Protocol):
@@ -138,24 +126,24 @@ class Client:
     def heartbeat_measured(self, handler: PortHandler, round_trip: float) -> None:
         """See `HeartbeatWatcher`."""
         if self.listener is not None:
-            self.listener.client_measured(self, handler.port_type, round_trip)
+            self.listener.tell(lambda observer: observer.heartbeat_measured(self, handler.port_type, round_trip))
 
     def heartbeats_lost(self, handler: PortHandler, count: int) -> None:
         """See `HeartbeatWatcher`."""
         if self.listener is not None:
-            self.listener.client_missed(self, handler.port_type, count)
+            self.listener.tell(lambda observer: observer.heartbeats_lost(self, handler.port_type, count))
 
     def file_begun(self, direction: Direction, progress: FileProgress) -> None:
         """One of its files is on its way."""
         if self.listener is not None:
-            self.listener.client_file_begun(self, direction, progress)
+            self.listener.tell(lambda observer: observer.file_begun(self, direction, progress))
 
     def file_done(self, direction: Direction, progress: FileProgress) -> None:
         """One of its files arrived whole."""
         if self.listener is not None:
-            self.listener.client_file_done(self, direction, progress)
+            self.listener.tell(lambda observer: observer.file_done(self, direction, progress))
 
     def file_failed(self, direction: Direction, error: FileError) -> None:
         """One of its files did not arrive."""
         if self.listener is not None:
-            self.listener.client_file_failed(self, direction, error)
+            self.listener.tell(lambda observer: observer.file_failed(self, direction, error))

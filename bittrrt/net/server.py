@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from ..errors import (
-    FileError,
     InviteExpired,
     InviteRejected,
     InviteUsed,
@@ -35,10 +34,9 @@ from .client import Client
 from .clock import SYSTEM_CLOCK, Clock
 from .port import LinkPort
 from .port_manager import PortManager
-from .server_observer import Direction, ServerObserver
+from .server_observer import ServerObserver
 from .streams import DataPlaneListener
 from .switchboard import Services
-from .tally import FileProgress
 
 QUIET: Final = 0.55
 """A session that was silent for this share of `stale_after` may be given up for a new one of the same key: its client
@@ -103,7 +101,7 @@ class Server:
             self.log.warn("{fingerprint} was not let in: {error}", fingerprint=fingerprint, error=error)
             return self._refused(_REFUSALS[type(error)], fingerprint)
         self.log.info("{name} ({fingerprint}) has joined", name=name, fingerprint=fingerprint)
-        self._tell(lambda observer: observer.client_joined(name, fingerprint))
+        self.tell(lambda observer: observer.client_joined(name, fingerprint))
         return Joined(name)
 
     def open(self, message: Open, fingerprint: str, exporter: bytes) -> Welcome | Refused:
@@ -129,7 +127,7 @@ class Server:
             if before is None:
                 client.conn.listen()
             else:
-                self._tell(partial(_ended, before, CloseReason.REPLACED))
+                self.tell(partial(_ended, before, CloseReason.REPLACED))
                 client.conn.take_over(before.conn)
                 del self.sessions[before.link_id]
         except KeyAgreementError:
@@ -144,7 +142,7 @@ class Server:
             "{name} opened link {link} on ports {ports}",
             name=client.name, link=client.link_id[:8], ports=sorted(client.conn.ports.values()),
         )  # fmt: skip
-        self._tell(lambda observer: observer.session_opened(client))
+        self.tell(lambda observer: observer.session_opened(client))
         ports = client.conn.ports
         return Welcome(
             public_key=client.ce.get_public_key(),
@@ -159,7 +157,7 @@ class Server:
     def close_session(self, client: Client, reason: CloseReason) -> Deferred[Any]:
         """End one session."""
         if self.sessions.pop(client.link_id, None) is not None:
-            self._tell(partial(_ended, client, reason))
+            self.tell(partial(_ended, client, reason))
         self.log.info("{name}: link {link} ended: {why}", name=client.name, link=client.link_id[:8], why=reason.value)
         return client.close(reason)
 
@@ -201,30 +199,10 @@ class Server:
             "{name}: {port} moved from {before} to {after}",
             name=client.name, port=port_type.value, before=before[:2], after=after[:2],
         )  # fmt: skip
-        self._tell(lambda observer: observer.session_moved(client, port_type, before, after))
+        self.tell(lambda observer: observer.session_moved(client, port_type, before, after))
 
-    def client_measured(self, client: Client, port_type: PortType, round_trip: float) -> None:
-        """See `ClientListener`."""
-        self._tell(lambda observer: observer.heartbeat_measured(client, port_type, round_trip))
-
-    def client_missed(self, client: Client, port_type: PortType, count: int) -> None:
-        """See `ClientListener`."""
-        self._tell(lambda observer: observer.heartbeats_lost(client, port_type, count))
-
-    def client_file_begun(self, client: Client, direction: Direction, progress: FileProgress) -> None:
-        """See `ClientListener`."""
-        self._tell(lambda observer: observer.file_begun(client, direction, progress))
-
-    def client_file_done(self, client: Client, direction: Direction, progress: FileProgress) -> None:
-        """See `ClientListener`."""
-        self._tell(lambda observer: observer.file_done(client, direction, progress))
-
-    def client_file_failed(self, client: Client, direction: Direction, error: FileError) -> None:
-        """See `ClientListener`."""
-        self._tell(lambda observer: observer.file_failed(client, direction, error))
-
-    def _tell(self, tell: Callable[[ServerObserver], None]) -> None:
-        """Whoever looks at the server cannot disturb it."""
+    def tell(self, tell: Callable[[ServerObserver], None]) -> None:
+        """See `ClientListener`: whoever looks at the server cannot disturb it."""
         for observer in self.observers:
             try:
                 tell(observer)
@@ -256,7 +234,7 @@ class Server:
 
     def _refused(self, reason: RefusalReason, fingerprint: str, name: str = "") -> Refused:
         self.refusals[reason] += 1
-        self._tell(lambda observer: observer.client_refused(reason, fingerprint, name))
+        self.tell(lambda observer: observer.client_refused(reason, fingerprint, name))
         self.log.info("refused {fingerprint}: {reason}", fingerprint=fingerprint, reason=reason.value)
         return Refused(reason)
 

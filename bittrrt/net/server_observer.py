@@ -1,6 +1,6 @@
 """What a server tells of itself, to whom looks at it: metrics, history, the page.
 
-Server, its sessions --one method of each observer--> ServerObserver
+Server, its sessions --tell: one method of each observer--> ServerObserver
 """
 
 from __future__ import annotations

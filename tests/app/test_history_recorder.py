@@ -131,8 +131,8 @@ class EventTests(RecorderTestCase):
         for number in range(most + 3):
             self.server.open(Open(CommEncryptor().get_public_key()), self.client_identity.fingerprint, EXPORTER)
             session = self.session
-            self.server.client_measured(session, PortType.UP, 0.02)
-            self.server.client_measured(session, PortType.UP, 0.02)
+            session.heartbeat_measured(session.conn.up_handler, 0.02)
+            session.heartbeat_measured(session.conn.up_handler, 0.02)
             self.server.close_session(session, CloseReason.GOODBYE)
             self.network.run_for(0.5 if number % 2 else 11.0 if number == 8 else 0.0)
         self.assertEqual(self.writer.minutes(), [])
