@@ -47,6 +47,7 @@ RECEIVE_BUFFER: Final = 4 * 1024 * 1024  # 40 ms at 100 MB/s: as long as a disk 
 SEND_BUFFER: Final = 256 * 1024  # Linux gives twice that; a larger one hides drops behind a long queue of our own
 
 READS_A_TURN: Final = 64  # of a port prepared for bulk, while they bring no more bytes than `maxThroughput`
+LARGE: Final = 8192  # bytes of a datagram that is better opened where it lies than copied
 HAND_ON: Final = 32  # datagrams of one address gathered, when single ones come, until they are handed on
 
 # Linux's numbers, from its uapi headers: Python's socket module does not name them.
@@ -99,9 +100,10 @@ class LinkPort(udp.Port):
 
     Its protocol gets `burst_received(datagrams: list[bytes], address: SocketAddress)` if it has a method of that name:
     datagrams of one address, at least one and fewer than 100, in the order of their arrival, of any sizes. If not, it
-    gets `datagramReceived(datagram, address)` for each. What the kernel has joined goes to `joined_received(joined:
-    JoinedBuffer, length: int, size: int, address: SocketAddress)` instead, if it has one: `length` bytes in datagrams
-    of `size` bytes, the last may have less, good until it returns. What it raises is logged, and the port goes on.
+    gets `datagramReceived(datagram, address)` for each. What the kernel has joined, and what is large, goes to
+    `joined_received(joined: JoinedBuffer, length: int, size: int, address: SocketAddress)` instead, if it has one:
+    `length` bytes in datagrams of `size` bytes, the last may have less, good until it returns. What it raises is
+    logged, and the port goes on.
     Unlike Twisted's own, this port logs neither its start nor its end: a server has 15,000 of them. (The protocol's
     `noisy = False` sees to the rest.)
     """
@@ -270,7 +272,9 @@ class LinkPort(udp.Port):
             elif level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
                 (self.counters.overflowed,) = _WORD.unpack(data)
         if not 0 < size < length:  # one datagram, which may be empty
-            return [bytes(_shared.received[:length])], length, size, address
+            if length < LARGE or not self._takes_joined:
+                return [bytes(_shared.received[:length])], length, size, address
+            size = length
         return None if self._takes_joined else _shared.datagrams(length, size), length, size, address
 
     def _hand_on_joined(self, length: int, size: int, source: SocketAddress) -> None:

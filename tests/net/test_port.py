@@ -9,7 +9,7 @@ from typing import cast
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
-from bittrrt.net.port import HAND_ON, READS_A_TURN
+from bittrrt.net.port import HAND_ON, LARGE, READS_A_TURN
 
 from .fake_socket import OTHER, PEER, SO_RXQ_OVFL, UDP_GRO, FakeKernelTestCase, Joined, Single
 
@@ -53,6 +53,15 @@ class ReadTests(FakeKernelTestCase):
         self.assertIsNone(port.doRead())
         self.assertEqual(protocol.got, [b"one", (b"aaaabbbbcc", 4), b"two"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_large_datagram_is_not_copied_to_be_opened(self) -> None:
+        protocol = Joined()
+        port = self.listen(protocol)
+        port.prepare_for_bulk()
+        large, small = bytes(LARGE), bytes(LARGE - 1)
+        self.arrive(large, small, large)
+        port.doRead()
+        self.assertEqual(protocol.got, [(large, LARGE), small, (large, LARGE)])
 
     def test_a_size_that_cuts_nothing_leaves_the_datagram_whole(self) -> None:
         self.port.prepare_for_bulk()
