@@ -32,7 +32,7 @@ from .takers import Takers
 from .transfer_plane import OpenPlane
 from .turns import InThread
 
-TICK: Final = 0.25  # seconds; how late a checkpoint, which is due every second, may come
+TICK: Final = 0.25  # seconds; how late a checkpoint may come
 MAX_UNREAD: Final = 2 * 1024 * 1024  # bytes of control messages; an end that lets so many wait reads none
 
 

@@ -23,7 +23,7 @@ from bittrrt.errors import (
     WriteFailed,
 )
 from bittrrt.files import sink as sink_module
-from bittrrt.files.sink import Sink, finish_together
+from bittrrt.files.sink import CHECKPOINT_INTERVAL, Sink, finish_together
 
 from .breaking_disk import BreakingDisk
 from .sinks import CONTENT, DIGEST, JOURNAL, PARTIAL, TIME, SinkTestCase
@@ -283,11 +283,12 @@ class ResumeTests(SinkTestCase):
 
 
 class CheckpointTests(SinkTestCase):
-    def test_a_checkpoint_is_due_a_second_after_there_is_something_to_save(self) -> None:
+    def test_a_checkpoint_is_due_an_interval_after_there_is_something_to_save(self) -> None:
         sink = self.sink()
         self.assertFalse(sink.due(10.0))
         sink.write(0, [CONTENT[:10]])
-        self.assertEqual([sink.due(now) for now in (20.0, 20.9, 21.0, 21.1, 22.0)], [False, False, True, False, True])
+        due = [sink.due(20.0 + CHECKPOINT_INTERVAL * intervals) for intervals in (0, 0.9, 1, 1.1, 2)]
+        self.assertEqual(due, [False, False, True, False, True])
         sink.checkpoint()
         self.assertEqual(sink.durable_bytes, 10)
         self.assertFalse(sink.due(30.0))
