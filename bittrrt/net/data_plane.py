@@ -120,6 +120,10 @@ class DataPlane:
         """Bytes of control messages that are not acknowledged."""
         return self._sending.control.backlog
 
+    def control_arrived(self) -> Deferred[None]:
+        """Fires when the peer has every control message sent until now; never, if the session ends before."""
+        return self._sending.control.arrived()
+
     @property
     def max_message(self) -> int:
         """Bytes that a message may have now; it grows as the path MTU is found."""

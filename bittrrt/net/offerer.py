@@ -326,6 +326,7 @@ class Offerer:
             error = ReadFailed(f"{sending.name}: cannot be read; see the sender's log")
         error = type(error)(f"{error}{left_by_sender(error).value}")
         self._send(Cancel(sending.channel, reason_of(error), line_of(error)))
+        sending.job.gave_up = True
         sending.job.tally.problem(error, sending.channel)
         self._over(sending)
 
