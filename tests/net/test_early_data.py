@@ -143,6 +143,16 @@ class EarlyDataTests(EarlyDataTestCase):
         self.client_plane.close_stream(1)
         self.assert_next_stream_works()
 
+    def test_an_end_that_is_told_first_waits_until_it_is_written(self) -> None:
+        self.say(self.data[:1000], 0)
+        self.network.run_for(0.1)
+        sink = MemorySink(1000)
+        self.server_plane.open_receiving(1, sink, None)
+        self.server_plane.end_receiving(1, 1000)
+        self.assertEqual((self.there.received, sink.written), ([], 0))
+        self.network.run_for(0.1)
+        self.assertEqual((self.there.received, sink.written, self.there.ends), ([1], 1000, []))
+
     def test_what_comes_between_the_opening_and_its_own_turn_is_not_lost(self) -> None:
         self.data = self.source.data = self.data[:40_000]
         self.network.loss = 0.3
