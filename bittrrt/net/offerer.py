@@ -332,6 +332,8 @@ class Offerer:
 
     def _over(self, sending: Offered) -> None:
         """Nothing more is going to happen to it."""
+        if sending.over:
+            return  # who was told of it has ended it all
         sending.over = True
         if sending.streaming:
             self._end_stream(sending)
