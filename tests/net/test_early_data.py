@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 from bittrrt.errors import PeerMisbehaved
-from bittrrt.net.streams import EARLY, StreamSink
+from bittrrt.link.receiver import Receiver
+from bittrrt.net.streams import EARLY, MAX_EARLY_PIECES, EarlyData, StreamSink
 from bittrrt.wire.datagram import STREAM_FLAGS, PortType
 from bittrrt.wire.spans import SpanSet
 
@@ -194,13 +198,28 @@ class HostilePeerTests(EarlyDataTestCase):
         self.assert_misbehaved("of 10")
         self.assertEqual(sink.written, 0)
 
-    def test_single_bytes_with_holes_take_no_more_memory(self) -> None:
-        for offset in range(0, EARLY, 2):
+    def say_pieces(self, count: int) -> None:
+        """Single bytes with holes between them."""
+        for offset in range(0, 2 * count, 2):
             self.say(b"x", offset)
             if offset % 1000 == 0:
                 self.network.run_for(0.02)
         self.network.run_for(0.1)
+
+    def test_single_bytes_with_holes_take_little_memory(self) -> None:
+        gc.collect()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        early, receiver = EarlyData(), Receiver(SpanSet())
+        receiver.open_channel(1, window=EARLY)
+        early.write(EARLY - 1, [b"x"])
+        for offset in range(0, 2 * (MAX_EARLY_PIECES - 1), 2):
+            receiver.data_received(1, offset, 1, 0.0)
+            early.write(offset, [b"x"])
+        self.assertLess(tracemalloc.get_traced_memory()[0], 250_000)
+
+    def test_they_are_taken_up_to_a_bound_that_no_honest_end_comes_near(self) -> None:
+        self.say_pieces(MAX_EARLY_PIECES)
         self.assertEqual(self.there.ends, [])
-        early = self.server_plane._receiving.streams[1].early
-        assert early is not None
-        self.assertEqual((early.count, len(early._data)), (EARLY // 2, EARLY - 1))
+        self.say(b"x", EARLY - 1)
+        self.assert_misbehaved("in 1024 pieces")
