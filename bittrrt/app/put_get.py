@@ -69,8 +69,8 @@ class Transfer:
 
         job = self._make_job(reactor, self._display.tally)
         self._display.on_unwritable = partial(reactor.callLater, 0, job.fail)  # not from within what it ends
-        if self._display.unwritable is not None:
-            raise self._display.unwritable
+        if self._display.unwritable is not None:  # already: the link is taken down as it always is
+            job.fail(self._display.unwritable)
         self._link = TransferLink(self._opener, job, self._display.say, **self._options)
         await self._link.run()
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from io import StringIO
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.app.progress import Style, TransferDisplay
+from bittrrt.app.put_get import Transfer
 from bittrrt.errors import DiskFull
-from bittrrt.net.tally import FileProgress
+from bittrrt.net.tally import FileProgress, Tally
+from bittrrt.net.transfer_jobs import Put
+
+from ..net.simulated_transfers import SimulatedTransfersTestCase
 
 
 class Failing(StringIO):
@@ -28,6 +33,46 @@ class Failing(StringIO):
         if self.takes < 0:
             raise OSError(28, "No space left on device")
         return super().write(text)
+
+
+class EndingTests(SimulatedTransfersTestCase):
+    """A put whose output fails."""
+
+    def run_put(self, out: Failing, display: TransferDisplay, limit: float | None = None) -> None:
+        """Run it to its end, which is the error of the stream."""
+        (self.here / "a").write_bytes(bytes(2_000_000))
+
+        def make_job(_: object, tally: Tally) -> Put:
+            return Put([self.here / "a"], "", self.in_thread, tally, limit=limit)
+
+        self.network.addSystemEventTrigger = lambda *_: None  # type: ignore[attr-defined]
+        transfer = Transfer(self.opener(), make_job, display, in_thread=self.in_thread)
+        done = Deferred.fromCoroutine(transfer.run(self.network))
+        self.network.run_until(lambda: done.called, 20)
+        self.assertIs(self.failureResultOf(done, OSError).value, display.unwritable)
+        self.network.run_for(1)
+        self.assertEqual(self.server.sessions, {})
+        self.assertLess(out.takes, 0)
+
+    def test_output_that_fails_before_there_is_a_link_ends_it_as_well(self) -> None:
+        out = Failing(0, terminal=False)
+        display = TransferDisplay(Style.JSON, out=out)
+        display.say("what nobody takes")
+        self.run_put(out, display)
+        self.assertEqual(list(self.there.iterdir()), [])
+
+    def test_what_has_arrived_is_kept(self) -> None:
+        for style in (Style.JSON, Style.PEOPLE):
+            self.set_up_network(0)
+            stream = Failing(9 if style is Style.PEOPLE else 3, terminal=style is Style.PEOPLE)
+            self.run_put(stream, TransferDisplay(style, out=stream, err=stream), limit=500_000.0)
+            self.assertEqual(len([path for path in self.there.iterdir() if path.suffix == ".part"]), 1)
+
+    def test_a_summary_that_cannot_be_written_is_an_error_too(self) -> None:
+        out = Failing(2, terminal=False)
+        self.run_put(out, TransferDisplay(Style.JSON, out=out))
+        self.assertIn('"done"', out.getvalue())
+        self.assertEqual((self.there / "a").stat().st_size, 2_000_000)
 
 
 class FailingStreamTests(SynchronousTestCase):
