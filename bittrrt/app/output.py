@@ -1,4 +1,8 @@
-"""What a command prints: texts and JSON for whoever reads on, and one clear line when nobody can be given any more."""
+"""What a command prints: texts and JSON for whoever reads on, and one clear line when nobody can be given any more.
+
+Either standard stream can fail while a command goes on. What fails is told once, as a command has to end in order:
+files closed, what has arrived kept, a goodbye said.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,40 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TextIO
+from typing import IO, Any, NoReturn, TextIO
 
 import click
 import msgspec
 
 
 class Output:
-    """Standard output of a command that goes on. Whatever becomes of it, writing raises nothing."""
+    """A standard stream of a command that goes on. Whatever becomes of it, writing raises nothing."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         """`out`: None for standard output."""
         self.file = sys.stdout if out is None else out
         self.on_unwritable: Callable[[OSError], None] = lambda _: None
         """Told once that nobody takes the output: a full disk, a pipe whose reader has gone."""
-        self._writable = True
+        self.unwritable: OSError | None = None
+        """Why it takes nothing any more."""
 
     def write(self, text: str) -> None:
         """Write it at once: who reads may be a program that waits for it."""
-        if not self._writable:
-            return
-        try:
+
+        def write() -> None:
             self.file.write(text)
             self.file.flush()
+
+        self.write_by(write)
+
+    def write_by(self, write: Callable[[], object]) -> None:
+        """Call what writes to the stream in a way of its own, unless it takes nothing any more."""
+        if self.unwritable is not None:
+            return
+        try:
+            write()
         except OSError as error:  # whoever tells us of a file or a heartbeat must not break on that
-            self._writable = False
+            self.unwritable = error
             self.on_unwritable(error)
 
     def write_json(self, **values: Any) -> None:
@@ -45,5 +58,22 @@ def end_unwritable(error: OSError) -> NoReturn:
     """
     if error.errno == errno.EPIPE:  # as of `| head`: click ends the program
         raise error
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered would fail again
-    raise click.ClickException(f"cannot write the output: {error.strerror or error}") from None
+    _drop_rest_of(sys.stdout)
+    raise _CannotWrite(f"cannot write the output: {error.strerror or error}") from None
+
+
+class _CannotWrite(click.ClickException):
+    """The one line; standard error may be what cannot be written."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """See `ClickException`."""
+        try:
+            super().show(file)
+            sys.stderr.flush()
+        except OSError:
+            _drop_rest_of(sys.stderr)
+
+
+def _drop_rest_of(stream: TextIO) -> None:
+    """What is still buffered would fail again, at the program's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from ..errors import FileError, LeftOut
 from ..net.tally import FileProgress, Tally
@@ -31,13 +34,19 @@ class Style(Enum):
 
 
 class TransferDisplay(Output):
-    """Shows one transfer. Its tally is what the transfer counts in."""
+    """Shows one transfer. Its tally is what the transfer counts in.
+
+    JSON goes to standard output; all else to standard error, which may fail like the other.
+    """
+
+    log = Logger()
 
     def __init__(self, style: Style, *, out: TextIO | None = None, err: TextIO = sys.stderr) -> None:
         super().__init__(out)
+        self._err = Output(err)
+        self._err.on_unwritable = self._err_unwritable
         self.tally = Tally(on_problem=self._problem, on_file=self._file)
         self._style = style
-        self._err = err
         self._live = style is Style.PEOPLE and err.isatty()
         self._bar: Bar | None = None
         self._moved: deque[tuple[float, int]] = deque()  # when, and how many bytes had arrived in this call
@@ -49,14 +58,16 @@ class TransferDisplay(Output):
         self._began = time.monotonic()
         self._refreshing.clock = reactor
         if self._style is not Style.QUIET:
-            self._refreshing.start(REFRESH if self._live else 1.0, now=False)
+            refreshing = self._refreshing.start(REFRESH if self._live else 1.0, now=False)
+            refreshing.addErrback(lambda failure: self.log.failure("the progress cannot be shown", failure))
 
     def stop(self) -> None:
         """Show no more; again does nothing."""
         if self._refreshing.running:
             self._refreshing.stop()
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):  # it was told, or is going to be: there is one more line to come
+                self._bar.stop()
             self._bar = None
 
     def refresh(self) -> None:
@@ -70,13 +81,7 @@ class TransferDisplay(Output):
                 limited_by=tally.limits(),
             )  # fmt: skip
         elif self._live:
-            if self._bar is None:
-                from .bar import Bar  # noqa: PLC0415  the import's 50 ms pass while the first answers are on their way
-
-                self._bar = Bar(self._err)
-            names = [progress.name for progress in tally.under_way.values()]
-            name = names[0] if names else ""
-            self._bar.show(_short(name, 30), tally.moved(), tally.total_size, self._line(rate, left))
+            self._err.write_by(partial(self._draw, self._line(rate, left)))
 
     def say(self, line: str) -> None:
         """One line about the link."""
@@ -141,6 +146,20 @@ class TransferDisplay(Output):
 
     # --- the rest ---
 
+    def _err_unwritable(self, error: OSError) -> None:
+        if self.unwritable is None:
+            self.unwritable = error
+            self.on_unwritable(error)
+
+    def _draw(self, line: str) -> None:
+        tally = self.tally
+        if self._bar is None:
+            from .bar import Bar  # noqa: PLC0415  the import's 50 ms pass while the first answers are on their way
+
+            self._bar = Bar(self._err.file)
+        names = [progress.name for progress in tally.under_way.values()]
+        self._bar.show(_short(names[0], 30) if names else "", tally.moved(), tally.total_size, line)
+
     def _measure(self) -> tuple[float, float | None]:
         """Bytes a second, and the seconds that are left at that rate."""
         now, moved = time.monotonic(), self.tally.brought()
@@ -173,7 +192,7 @@ class TransferDisplay(Output):
 
     def _print(self, line: str) -> None:
         if self._bar is not None:
-            self._bar.print_above(line)
+            self._err.write_by(partial(self._bar.print_above, line))
         else:
             self._err.write(line + "\n")
 

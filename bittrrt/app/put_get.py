@@ -6,6 +6,7 @@ What only a session needs is imported when its rendezvous is on the way: half of
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +47,10 @@ class Transfer:
         self._ended = False
 
     async def run(self, reactor: Any) -> int:
-        """The exit status: 0 if every file is there. Raises the `LinkError` that ends it before."""
+        """The exit status: 0 if every file is there.
+
+        Raises the `LinkError` that ends it before, and `OSError` once nobody takes what is printed.
+        """
         reactor.addSystemEventTrigger("before", "shutdown", self._interrupted)
         self._display.start(reactor)
         try:
@@ -56,13 +60,17 @@ class Transfer:
             self._ended = True
             self._display.stop()
         self._display.summary()
+        if self._display.unwritable is not None:
+            raise self._display.unwritable
         return 1 if self._display.tally.failed else 0
 
     async def _go_on(self, reactor: Any) -> None:
         from ..net.transfer_link import TransferLink  # noqa: PLC0415  see above
 
         job = self._make_job(reactor, self._display.tally)
-        self._display.on_unwritable = job.fail
+        self._display.on_unwritable = partial(reactor.callLater, 0, job.fail)  # not from within what it ends
+        if self._display.unwritable is not None:  # already: the link is taken down as it always is
+            job.fail(self._display.unwritable)
         self._link = TransferLink(self._opener, job, self._display.say, **self._options)
         await self._link.run()
 

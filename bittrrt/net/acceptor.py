@@ -365,11 +365,11 @@ class Acceptor:
         if taking is None or taking.closing:
             return  # it had failed here, or is whole, and the offerer had not heard
         error = error_untrusted(message.reason, message.text)
-        taking.tally.problem(error, message.channel)
         if taking.sink is None:
             taking.cancelled = error
         else:
             self._leave(taking, error)
+        taking.tally.problem(error, message.channel)  # last: who is told may end it all
 
     def give_up(self, taking: Taking) -> None:
         """The same client wants to write the file in another session."""

@@ -8,7 +8,10 @@ What is kept is bounded at both ends: by `MAX_BACKLOG` here, and by the credit t
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
+
+from twisted.internet.defer import Deferred
 
 from ..errors import ControlOverflow, MalformedMessage
 from ..link.send_channel import SendChannel
@@ -26,6 +29,7 @@ class Outgoing(WrittenBytes):
     def __init__(self, channel: SendChannel) -> None:
         super().__init__()
         self._channel = channel
+        self._awaited: deque[tuple[int, Deferred[None]]] = deque()  # each with the offset that it waits for
 
     @property
     def backlog(self) -> int:
@@ -45,6 +49,18 @@ class Outgoing(WrittenBytes):
         """Forget what is acknowledged."""
         if self.backlog:
             self.forget_before(max(self.begin, self._channel.acknowledged.gap_at(0)[0]))
+
+    def arrived(self) -> Deferred[None]:
+        """Fires, at once or by `tell_arrived`, when all messages put until now are acknowledged."""
+        arrived: Deferred[None] = Deferred()
+        self._awaited.append((self.end, arrived))
+        self.tell_arrived()
+        return arrived
+
+    def tell_arrived(self) -> None:
+        """Tell who waits for what is acknowledged by now; they may do anything then."""
+        while self._awaited and self._awaited[0][0] <= self.begin:
+            self._awaited.popleft()[1].callback(None)
 
 
 class Incoming:

@@ -120,6 +120,10 @@ class DataPlane:
         """Bytes of control messages that are not acknowledged."""
         return self._sending.control.backlog
 
+    def control_arrived(self) -> Deferred[None]:
+        """Fires when the peer has every control message sent until now; never, if the session ends before."""
+        return self._sending.control.arrived()
+
     @property
     def max_message(self) -> int:
         """Bytes that a message may have now; it grows as the path MTU is found."""
@@ -155,11 +159,15 @@ class DataPlane:
 
     def new_channel(self) -> int:
         """A number for a channel that this end opens: odd ones are the client's, even ones the server's."""
-        while self._sending.used(self._next_number) or self._receiving.used(self._next_number):
+        while self.used(self._next_number):
             self._next_number += 2  # a program chose it by itself
         number = self._next_number
         self._next_number += 2
         return number
+
+    def used(self, channel: int) -> bool:
+        """Whether the channel was ever open, either way."""
+        return self._sending.used(channel) or self._receiving.used(channel)
 
     def open_sending(
         self,

@@ -31,6 +31,8 @@ class SendJob:
     """Fires when everything is answered; never, if the session is lost. Fails if there is no folder for it."""
     under_way: int = 0
     settling: bool = False
+    gave_up: bool = False
+    """Whether a `Cancel` was said, which nobody answers."""
 
 
 @dataclass(slots=True, eq=False)

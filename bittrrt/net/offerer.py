@@ -326,11 +326,14 @@ class Offerer:
             error = ReadFailed(f"{sending.name}: cannot be read; see the sender's log")
         error = type(error)(f"{error}{left_by_sender(error).value}")
         self._send(Cancel(sending.channel, reason_of(error), line_of(error)))
+        sending.job.gave_up = True
         sending.job.tally.problem(error, sending.channel)
         self._over(sending)
 
     def _over(self, sending: Offered) -> None:
         """Nothing more is going to happen to it."""
+        if sending.over:
+            return  # who was told of it has ended it all
         sending.over = True
         if sending.streaming:
             self._end_stream(sending)

@@ -124,8 +124,7 @@ class Receiving:
         if stream.channel.size is not None or (highest is not None and highest >= size):
             raise CreditExceeded(f"channel {channel} ends at {size}, with {highest} received")
         stream.channel.size = size
-        if stream.channel.done:
-            self.received_all(channel)
+        self._end_if_done(channel, stream)
 
     def close(self, channel: int) -> None:
         """Write nothing more of it, or nothing at all, of one that was never opened."""

@@ -274,6 +274,7 @@ class Sending:
             self._finish_if_done(channel, stream)
         for stream, trim in list(self._trims.values()):
             trim(stream.channel.acknowledged.gap_at(0)[0])
+        self.control.tell_arrived()
 
     # --- for people --------------------------------------------------------------------------------------------------
 

@@ -141,6 +141,8 @@ class Session:
         """
         if channel % 2 == self._owner.is_server:
             raise ValueError(f"channel {channel} is the other end's: this end's are {'even' if channel % 2 else 'odd'}")
+        if self.plane.used(channel):
+            raise ValueError(f"channel {channel} was used already in this session")
         stream = StreamTransport(self, channel, protocol)
         self.streams[channel] = stream
         self.say(Kind.OPEN, channel)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IConsumer, IHalfCloseableProtocol, IPushProducer, ITransport
 from twisted.logger import Logger
@@ -271,12 +272,17 @@ class StreamTransport:
             return
         self._accepted = True
         sent = self._owner.plane.open_sending(self.channel, self._written, None, trim=self._trim)
-        sent.addCallbacks(self._sent, lambda _: None)  # if it is closed before, `lost` is called as well
+        sent.addCallbacks(self._sent, self._not_sent)
         self._owner.plane.supply(self.channel, self._written.end, finished=self._ended)
 
     def _sent(self, _: None) -> None:
         self._all_arrived = True
         self._soon()
+
+    def _not_sent(self, failure: Failure) -> None:
+        """Closed by `lost` or `peer_closed`; if not, under our feet: a peer that offers a file on the same channel."""
+        if failure.check(CancelledError) and not self._all_arrived:  # type: ignore[no-untyped-call]
+            self.lost(ConnectionLost("the stream was closed"), tell=False)
 
     def peer_ended(self, size: int) -> None:
         """The other end sends `size` bytes in all. Raises `CreditExceeded` if that cannot be."""

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 
-from ..errors import LinkError
+from ..errors import CreditExceeded, LinkError
 from ..link.receiver import ReceiveChannel
 from ..link.send_channel import SendChannel
 from ..link.transfer_statistics import RateMeter
@@ -15,6 +15,7 @@ from ..wire.spans import SpanSet
 
 INITIAL_CREDIT: Final = 2**20  # bytes of a channel that go before the peer has said anything: the first rounds' worth
 EARLY: Final = 64 * 1024  # bytes that go before the peer has agreed; the first window has no more than 38,400
+MAX_EARLY_PIECES: Final = 1024  # an honest end sends 64, and holes between its bytes take more memory than they do
 NO_LIMIT: Final = 2**62  # bytes of all channels together: each has its window, and a channel is opened by both ends
 
 
@@ -68,7 +69,10 @@ class SendingStream:
 
 
 class EarlyData:
-    """What has come of a stream before this end has opened it: its sink until then. The credit holds it to `EARLY`."""
+    """What has come of a stream before this end has opened it: its sink until then.
+
+    The credit holds it to `EARLY`, and `MAX_EARLY_PIECES` what it takes besides: some 200 KB in all, once a session.
+    """
 
     __slots__ = ("_data", "_have", "count")
 
@@ -79,7 +83,9 @@ class EarlyData:
         self._have = SpanSet()
 
     def write(self, offset: int, chunks: list[bytes]) -> int:
-        """See `StreamSink`."""
+        """See `StreamSink`. Raises `CreditExceeded` for too many pieces that do not touch."""
+        if self._have.span_count >= MAX_EARLY_PIECES:
+            raise CreditExceeded(f"{self.count} bytes came early in {MAX_EARLY_PIECES} pieces")
         data = b"".join(chunks)
         end = offset + len(data)
         self._data.extend(bytes(max(end - len(self._data), 0)))

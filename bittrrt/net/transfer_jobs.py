@@ -154,6 +154,7 @@ class Put(TransferJob):
             session.next_request(), supply, self.tally, self.tally.problem, self._overwrite, self._checksum,
             self._bucket,
         )  # fmt: skip
+        job.finished.addCallback(lambda _: session.heard() if job.gave_up else None)
         job.finished.addCallbacks(self.succeed, lambda failure: self.fail(failure.value))
         session.offerer.add(job)
 

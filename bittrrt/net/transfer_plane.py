@@ -29,6 +29,9 @@ class TransferPlane(Protocol):
     def control_backlog(self) -> int:
         """Bytes of control messages that have not arrived yet."""
 
+    def control_arrived(self) -> Deferred[None]:
+        """Fires when every control message sent until now has arrived; never, if the session ends before."""
+
     def open_sending(
         self,
         channel: int,

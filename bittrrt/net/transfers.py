@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from ..errors import LinkError, MalformedMessage
@@ -33,6 +33,7 @@ from .transfer_plane import OpenPlane
 from .turns import InThread
 
 TICK: Final = 0.25  # seconds; how late a checkpoint may come
+LAST_WORDS: Final = 3.0  # seconds; what was lost is sent again several times within that, over 600 ms too
 MAX_UNREAD: Final = 2 * 1024 * 1024  # bytes of control messages; an end that lets so many wait reads none
 
 
@@ -66,6 +67,7 @@ class Transfers(ABC):
         self._timer: Any = None
         self._closed = False
         self._awaiting_close: list[Deferred[None]] = []
+        self._last_words: set[Deferred[None]] = set()
         self.plane = open_plane(self)
         self.offerer = Offerer(self.plane, self.send, in_thread)
         self.acceptor = Acceptor(self.plane, self.send, in_thread, destination, owner=owner, takers=takers)
@@ -79,6 +81,17 @@ class Transfers(ABC):
         if self.plane.control_backlog > MAX_UNREAD:
             self.violate("the other end reads no control messages")
         return len(data)
+
+    def heard(self) -> Deferred[None]:
+        """Fires when the other end has all that was said until now; at the latest in `LAST_WORDS`, or with the session.
+
+        For what is not answered: a goodbye, which is no control message, must not overtake it.
+        """
+        if self.stopped:
+            return succeed(None)
+        heard = self.plane.control_arrived().addTimeout(LAST_WORDS, self.reactor)
+        self._last_words.add(heard)
+        return heard.addBoth(lambda _: self._last_words.discard(heard))
 
     def violate(self, why: str) -> None:
         """The peer does what no honest one would: the session ends."""
@@ -172,6 +185,8 @@ class Transfers(ABC):
                 self._timer = None
             ends = [self.offerer.stop(), self.acceptor.stop()]
             DeferredList(ends).addCallback(lambda _: self._all_closed())
+            for heard in list(self._last_words):
+                heard.cancel()
         closed: Deferred[None] = Deferred()
         if self._closed:
             closed.callback(None)

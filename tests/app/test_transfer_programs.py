@@ -160,6 +160,21 @@ class TransferProgramTests(SynchronousTestCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual(done.stderr, "Error: cannot write the output: No space left on device\n")
 
+    def test_so_does_standard_error_and_silently_as_there_is_nobody_to_tell(self) -> None:
+        (self.here / "big").write_bytes(bytes(3_000_000))
+        outside, inside = os.pipe()
+        os.close(outside)  # as of `2> >(head -0)`
+        full = os.open("/dev/full", os.O_WRONLY)
+        for arguments in (["put", "here/nope", "here/big"], ["put", "--limit", "4M", "here/big"]):
+            for broken in (inside, full):
+                done = subprocess.run(
+                    self.command(*arguments, f"{self.host}:"), stdout=subprocess.PIPE, stderr=broken,
+                    env=self.environment, cwd=self.base, timeout=PATIENCE, check=False,
+                )  # fmt: skip
+                self.assertEqual((done.returncode, done.stdout), (1, b""), arguments)
+        os.close(inside)
+        os.close(full)
+
     def test_ctrl_c_at_any_moment_is_at_most_one_line(self) -> None:
         (self.here / "big").write_bytes(bytes(2_000_000))
         random = Random(4)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from bittrrt.link import encryptor
 from bittrrt.link.counters import Counters
 from bittrrt.link.joined import MAX_CUTS, JoinedBuffer
 from bittrrt.link.link import Link
@@ -131,3 +132,48 @@ class JoinedTests(SynchronousTestCase):
         for name in Counters.__slots__:
             self.assertEqual(getattr(counters, name), getattr(others, name), name)
         self.assertEqual(receiver.replay.received, peer.replay.received)
+
+
+class FallbackCounter(JoinedBuffer):
+    """Counts the reads that could not be opened where they lie."""
+
+    __slots__ = ("fallbacks",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fallbacks = 0
+
+    def datagrams(self, length: int, size: int) -> list[bytes]:
+        self.fallbacks += 1
+        return super().datagrams(length, size)
+
+
+class EpochTests(SynchronousTestCase):
+    """A stream in reads as large as they come, over many epochs of 1000 datagrams."""
+
+    def transfer(self, late: float) -> tuple[int, int]:
+        """How many epochs there were, and reads opened slowly; `late`: how many reads one may come after its turn."""
+        self.patch(encryptor, "EPOCH_DATAGRAMS", 1000)
+        random, joined, counters = Random(7), FallbackCounter(), Counters()
+        sender, receiver = linked()
+        reads: list[tuple[float, bytes, bytes]] = []  # when it arrives, as sealed, what is in it
+        for number in range(600):
+            data = random.randbytes(CHUNK * random.randint(2, 64) - random.randint(0, 1) * (CHUNK - 1))
+            sealed = bytes(sender.seal_burst(data, CHUNK, STREAM_FLAGS, 5, 10_000 * number))
+            reads.append((number + random.uniform(0, late), sealed, data))
+            sender.encryptor.answer_heard(number - late - 1, number)  # of what has come by now for certain
+        for _, sealed, data in sorted(reads):
+            runs = receiver.open_joined_untrusted(joined, read(joined, sealed), SIZE, counters)
+            self.assertEqual(b"".join(found for _, _, found in told(runs)), data)
+        self.assertEqual((counters.epoch_not_accepted, counters.received), (0, sender.next_sequence))
+        return sender.encryptor.send_epoch, joined.fallbacks
+
+    def test_a_change_makes_one_read_slow_and_no_more(self) -> None:
+        epochs, slow = self.transfer(late=0)
+        self.assertGreater(epochs, 15)
+        self.assertLessEqual(slow, epochs)
+
+    def test_what_comes_late_is_opened_with_the_key_before(self) -> None:
+        epochs, slow = self.transfer(late=8)
+        self.assertGreater(epochs, 12)
+        self.assertLessEqual(slow, 9 * epochs)

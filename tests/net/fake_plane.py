@@ -83,6 +83,11 @@ class FakePlane:
         self.control_backlog += len(message)
         self.clock.callLater(self.delay, self._control_arrived, message)
 
+    def control_arrived(self) -> Deferred[None]:
+        arrived: Deferred[None] = Deferred()
+        self.clock.callLater(2 * self.delay, arrived.callback, None)
+        return arrived
+
     def _control_arrived(self, message: bytes) -> None:
         self.control_backlog -= len(message)
         if not self.closed and not self.peer.closed:

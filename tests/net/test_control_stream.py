@@ -52,3 +52,21 @@ class ControlStreamTests(SynchronousTestCase):
         outgoing.trim()
         self.assertEqual(outgoing.backlog, 2)
         self.assertEqual(outgoing.read(10, 2), b"o,")
+
+    def test_who_waits_is_told_of_what_was_put_before_he_asked(self) -> None:
+        channel = SendChannel(0, 0.0, urgent=True, credit=1000, limit=None)
+        outgoing = Outgoing(channel)
+        self.successResultOf(outgoing.arrived())
+        outgoing.put(b"one")
+        first = outgoing.arrived()
+        outgoing.put(b"two")
+        second = outgoing.arrived()
+        for acknowledged in (range(6, 12), range(6)):
+            self.assertNoResult(first)
+            channel.range_acknowledged(acknowledged[0], acknowledged[-1])
+            outgoing.trim()
+            outgoing.tell_arrived()
+        self.successResultOf(first)
+        self.successResultOf(second)
+        outgoing.put(b"three")
+        self.assertNoResult(outgoing.arrived())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 from bittrrt.errors import PeerMisbehaved
-from bittrrt.net.streams import EARLY, StreamSink
+from bittrrt.link.receiver import Receiver
+from bittrrt.net.streams import EARLY, MAX_EARLY_PIECES, EarlyData, StreamSink
 from bittrrt.wire.datagram import STREAM_FLAGS, PortType
 from bittrrt.wire.spans import SpanSet
 
@@ -143,6 +147,16 @@ class EarlyDataTests(EarlyDataTestCase):
         self.client_plane.close_stream(1)
         self.assert_next_stream_works()
 
+    def test_an_end_that_is_told_first_waits_until_it_is_written(self) -> None:
+        self.say(self.data[:1000], 0)
+        self.network.run_for(0.1)
+        sink = MemorySink(1000)
+        self.server_plane.open_receiving(1, sink, None)
+        self.server_plane.end_receiving(1, 1000)
+        self.assertEqual((self.there.received, sink.written), ([], 0))
+        self.network.run_for(0.1)
+        self.assertEqual((self.there.received, sink.written, self.there.ends), ([1], 1000, []))
+
     def test_what_comes_between_the_opening_and_its_own_turn_is_not_lost(self) -> None:
         self.data = self.source.data = self.data[:40_000]
         self.network.loss = 0.3
@@ -184,13 +198,28 @@ class HostilePeerTests(EarlyDataTestCase):
         self.assert_misbehaved("of 10")
         self.assertEqual(sink.written, 0)
 
-    def test_single_bytes_with_holes_take_no_more_memory(self) -> None:
-        for offset in range(0, EARLY, 2):
+    def say_pieces(self, count: int) -> None:
+        """Single bytes with holes between them."""
+        for offset in range(0, 2 * count, 2):
             self.say(b"x", offset)
             if offset % 1000 == 0:
                 self.network.run_for(0.02)
         self.network.run_for(0.1)
+
+    def test_single_bytes_with_holes_take_little_memory(self) -> None:
+        gc.collect()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        early, receiver = EarlyData(), Receiver(SpanSet())
+        receiver.open_channel(1, window=EARLY)
+        early.write(EARLY - 1, [b"x"])
+        for offset in range(0, 2 * (MAX_EARLY_PIECES - 1), 2):
+            receiver.data_received(1, offset, 1, 0.0)
+            early.write(offset, [b"x"])
+        self.assertLess(tracemalloc.get_traced_memory()[0], 250_000)
+
+    def test_they_are_taken_up_to_a_bound_that_no_honest_end_comes_near(self) -> None:
+        self.say_pieces(MAX_EARLY_PIECES)
         self.assertEqual(self.there.ends, [])
-        early = self.server_plane._receiving.streams[1].early
-        assert early is not None
-        self.assertEqual((early.count, len(early._data)), (EARLY // 2, EARLY - 1))
+        self.say(b"x", EARLY - 1)
+        self.assert_misbehaved("in 1024 pieces")

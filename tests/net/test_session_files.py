@@ -7,14 +7,18 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionLost
 
-from bittrrt.errors import LinkError, LinkLost, NotBittrRt, PermissionRefused
+from bittrrt.errors import LinkError, LinkLost, NotBittrRt, PeerMisbehaved, PermissionRefused
+from bittrrt.net.client_connection import ClientConnection
 from bittrrt.net.session import Session
 from bittrrt.net.session_opening import open_session, serve_sessions
 from bittrrt.net.tally import Tally
+from bittrrt.wire.datagram import STREAM_FLAGS, PortType
+from bittrrt.wire.transfer_messages import Offer, encode_transfer_message
 
 from .simulated_transfers import SimulatedTransfersTestCase
-from .test_session import RecordingProtocol, RecordingSession
+from .test_session import SOME, RecordingProtocol, RecordingSession
 
 BIG = Random(1).randbytes(3_000_000)
 LIMIT = 500_000.0  # bytes a second
@@ -100,6 +104,54 @@ class SessionFilesTests(SimulatedTransfersTestCase):
         tally = self.wait_for(self.begin_transfer(self.open_session().get(["big"], self.here)))
         self.assertGreater(tally.resumed, 2.5 * LIMIT)
         self.assertEqual((self.here / "big").read_bytes(), BIG)
+
+    def say_early(self, session: Session, channel: int, payload: bytes) -> None:
+        """This end's link says what its data plane would not: the beginning of a stream that is not offered."""
+        connection = session._owner
+        assert isinstance(connection, ClientConnection)
+        assert connection.link is not None
+        connection.handlers[PortType.UP].transmit(connection.link.seal(payload, STREAM_FLAGS, channel))
+        self.network.run_for(0.1)
+
+    def test_the_beginning_of_a_programs_stream_may_come_early_too(self) -> None:
+        session = self.open_session()
+        self.say_early(session, 5, SOME[:1000])
+        session.open_stream(5, RecordingProtocol()).write(SOME[:3000])
+        self.network.run_for(1)
+        self.assertEqual(self.yours.streams[5].data, SOME[:3000])
+        self.assertEqual(self.mine.ends, [])
+
+    def test_of_programs_and_files_together_one_stream_a_session_comes_early(self) -> None:
+        session = self.open_session()
+        self.say_early(session, 5, SOME[:1000])  # and is never opened
+        (self.here / "big").write_bytes(BIG)
+        self.assertEqual(self.wait_for(self.begin_transfer(session.put([self.here / "big"]))).files, 1)
+        self.say_early(session, 7, SOME[:1000])
+        self.assertEqual([type(end) for end in self.mine.ends], [PeerMisbehaved])
+        self.assertEqual(self.server.sessions, {})
+
+    def test_a_file_that_is_offered_on_the_channel_of_a_stream_closes_that_stream_in_order(self) -> None:
+        session = self.open_session()
+        near = RecordingProtocol()
+        session.open_stream(5, near)
+        self.network.run_for(0.1)
+        offer = Offer(5, 1, "a", 10, 0, 0o644, bytes(16))
+        session.plane.send_control(encode_transfer_message(offer))
+        self.network.run_for(0.1)
+        there = self.yours.streams[5]
+        there.transport.write(b"to nobody")
+        self.assertEqual(there.ends, [ConnectionLost])
+        self.assertEqual((near.data, self.mine.ends), (b"", []))
+        (self.here / "big").write_bytes(BIG)
+        self.assertEqual(self.wait_for(self.begin_transfer(session.put([self.here / "big"]))).files, 1)
+
+    def test_a_stream_on_the_channel_of_a_file_is_refused_and_the_file_arrives(self) -> None:
+        session = self.open_session()
+        (self.here / "big").write_bytes(BIG)
+        putting = self.begin_transfer(session.put([self.here / "big"], limit=LIMIT * 2))
+        self.network.run_for(0.5)
+        self.assertRaises(ValueError, session.open_stream, 1, RecordingProtocol())
+        self.assertEqual(self.wait_for(putting).files, 1)
 
     def test_channels_that_a_program_chose_are_passed_over(self) -> None:
         session = self.open_session()

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from random import Random
 
-from bittrrt.errors import ReadFailed
+from bittrrt.errors import FileError, ReadFailed
 from bittrrt.files.source import Source
+from bittrrt.net.transfer_jobs import TransferJob
 from tests.net.fake_plane import TransferTestCase
 
 
@@ -162,6 +163,28 @@ class PutTests(TransferTestCase):
         self.assertIn("was changed while it was being sent", self.problems[0])
         self.clock.pump([0.01] * 100)
         self.assertEqual(os.listdir(self.there), [])
+
+    def end_when_told(self, job: TransferJob, source: Path) -> None:
+        """Who hears that the file was cut in mid-transfer ends the session from within that call."""
+        session = self.connect()
+        told: list[FileError] = []
+
+        def end(error: FileError) -> None:
+            told.append(error)
+            session.client.stop()
+
+        job.tally.on_problem = end
+        job.begin(session.client)
+        self.wait_for(lambda: job.tally.moved() > 500_000)
+        os.truncate(source, 600_000)
+        self.wait_for(lambda: bool(told))
+        self.clock.pump([0.01] * 100)
+        self.assertEqual((len(told), job.tally.failed, session.violations), (1, 1, []))
+
+    def test_who_is_told_that_a_file_was_given_up_may_end_the_session(self) -> None:
+        data = Random(5).randbytes(3_000_000)
+        self.end_when_told(self.put("up"), write(self.here / "up", data))
+        self.end_when_told(self.get("down"), write(self.there / "down", data))
 
     def test_two_thousand_small_files_take_no_round_trip_each(self) -> None:
         for number in range(2000):
