@@ -32,6 +32,14 @@ _SERVER = "from twisted.scripts.twistd import run; run()"
 _CLIENT = "from bittrrt.app.program import main; main()"
 
 
+class Nowhere:
+    """A sink of what nobody wants: with `paced`, its stream's window fills and stays full."""
+
+    def write(self, offset: int, chunks: list[bytes]) -> int:
+        """See `StreamSink`."""
+        return sum(map(len, chunks))
+
+
 @dataclass(frozen=True)
 class Ended:
     """What is left of a client."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ends import Ends, digest_of, peak_memory, two_ends
+from ends import Ends, Nowhere, digest_of, peak_memory, two_ends
 from rig import Watcher, run
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -128,11 +128,12 @@ async def acknowledges_the_unsent(attacker: Attacker) -> None:
 
 
 async def claims_huge_credit(attacker: Attacker) -> None:
-    """And accepts everything, and acknowledges nothing of it."""
+    """And accepts everything, and acknowledges nothing of it but the first moment's."""
     attacker.ask(Fetch(1, "large", recursive=True))
     await attacker.sleep(1)
     offered = [message.channel for message in attacker.heard if isinstance(message, Offer)]
     for channel in offered:
+        attacker.plane.open_receiving(channel, Nowhere(), None, paced=True)
         attacker.ask(Accept(channel))
     await attacker.sleep(0.2)
     credit = tuple((channel, 2**64 - 1) for channel in sorted({0, *offered[:8]}))
@@ -201,7 +202,8 @@ async def makes_folders(attacker: Attacker) -> None:
 
     def make(number: int) -> None:
         name = f"folders/{number:0200}"
-        attacker.ask(OfferFolder(next(attacker.channels), number % 64, name, 0o700, 1))
+        if attacker.plane.control_backlog < 2**20:
+            attacker.ask(OfferFolder(next(attacker.channels), number % 64, name, 0o700, 1))
 
     attacker.ask(OfferFolder(next(attacker.channels), 0, "folders", 0o700, 1))
     await attacker.repeat(MANY, make)

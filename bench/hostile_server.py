@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ends import Client, Ends, peak_memory, two_ends
+from ends import Client, Ends, Nowhere, peak_memory, two_ends
 from rig import run
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -73,6 +73,12 @@ class HostilePlane:
         plane = self._client.conn.data_plane
         if plane is not None and not self._closed:
             plane.send_control(encode_transfer_message(message))
+
+    def take_nothing(self, channel: int) -> None:
+        """Open a stream, and never read it."""
+        plane = self._client.conn.data_plane
+        if plane is not None and not self._closed:
+            plane.open_receiving(channel, Nowhere(), None, paced=True)
 
     def say(self, payload: bytes, flags: int, channel: int = 0, offset: int = 0) -> None:
         """One datagram of any kind."""
@@ -203,8 +209,9 @@ def accepts_what_is_not_there(plane: HostilePlane, asked: object) -> None:
 
 
 def never_reads(plane: HostilePlane, asked: object) -> None:
-    """Accepts files, and takes nothing of them."""
+    """Accepts files, and takes nothing of them but a window full."""
     if isinstance(asked, Offer):
+        plane.take_nothing(asked.channel)
         plane.tell(Accept(asked.channel))
 
 
