@@ -177,7 +177,9 @@ class CommConnection(DataPlaneOwner):
         return self._sockets[0].reactor  # which they chose if none was given
 
     def _wanted_by(self) -> DataPlaneListener | None:
-        return None if self.listener is None else self.listener.data_wanted()
+        if self.listener is None or not self._sockets:  # it was closed, and this came in one burst with the goodbye
+            return None
+        return self.listener.data_wanted()
 
     def peer_misbehaved(self, why: PeerMisbehaved) -> None:
         if self.listener is not None:

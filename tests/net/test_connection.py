@@ -11,7 +11,7 @@ from bittrrt.net.client import Client
 from bittrrt.net.connection import CommConnection, shown_host
 from bittrrt.net.handlers import CtrlHandler, DnHandler, UpHandler
 from bittrrt.net.port_manager import PortManager
-from bittrrt.wire.datagram import BINARY, DATA, LINK_MESSAGE_FLAGS, PortType
+from bittrrt.wire.datagram import BINARY, DATA, LINK_MESSAGE_FLAGS, STREAM_FLAGS, PortType, Run
 from bittrrt.wire.messages import Close, CloseReason, Observed, encode_message
 
 from .simulated_link import SimulatedLinkTestCase, clock_on
@@ -164,6 +164,26 @@ class CommConnectionTests(SimulatedLinkTestCase):
         after.stop_listening()
         self.network.run_for(0)
         self.assertEqual((self.network.sockets, self.manager.get_spans()), ({}, [(6712, 6741)]))
+
+    def test_data_that_comes_with_the_goodbye_opens_nothing(self) -> None:
+        self.connection.listen()
+        handler = self.connection.ctrl_handler
+        asked: list[str] = []
+
+        def data_wanted() -> None:
+            asked.append("data")
+
+        def closed_by_peer(reason: CloseReason) -> None:
+            self.connection.stop_listening()
+
+        self.listener.data_wanted = data_wanted  # type: ignore[method-assign]
+        self.listener.connection_closed_by_peer = closed_by_peer  # type: ignore[method-assign]
+        goodbye = Run(LINK_MESSAGE_FLAGS, 0, 0, 0, [encode_message(Close(CloseReason.GOODBYE))])
+        data = Run(STREAM_FLAGS, 0, 1, 0, [b"{}"])
+        self.connection.burst_received(handler, [data, goodbye], 1.0)
+        self.connection.burst_received(handler, [data], 1.0)
+        self.assertEqual((asked, self.connection.data_plane), ([], None))
+        self.assertEqual(handler.counters.unexpected, 2)
 
     def test_a_move_is_told_once_it_is_proved(self) -> None:
         self.open()
