@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from ..wire.datagram import HEADER_SIZE, NONCE_SIZE, OVERHEAD
 
 MAX_BATCH: Final = 65_487  # bytes; the kernel's 65,535 less the headers of IPv6 and UDP
-MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernel since UDP_SEGMENT came; 128 in newer ones
+MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernel since UDP_SEGMENT came, 128 in newer ones; and what it joins
 MAX_CUTS: Final = 4  # sizes for which views are kept; a path has one, and while it is searched for some more
 
 _flatten: Final = chain.from_iterable

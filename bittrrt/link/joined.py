@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from ..wire.datagram import HEADER_SIZE, NONCE_SIZE, OVERHEAD
+from .full_burst import MAX_SEGMENTS
 
 MAX_READ: Final = 65_535  # bytes
-MAX_SEGMENTS: Final = 64  # of one read that are opened together; what the kernel joins at most
 MAX_CUTS: Final = 8  # sizes for which views are kept; anybody may send any size
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from .full_burst import MAX_BATCH
+
 TICK: Final = 0.001  # seconds; finer timers cost more than they give
 LATE: Final = 0.005  # seconds of tokens kept, for the tick that comes late
-MAX_QUANTUM: Final = 65_487  # bytes; one write with UDP_SEGMENT
+MAX_QUANTUM: Final = MAX_BATCH  # bytes; one write with UDP_SEGMENT
 MAX_TOKENS: Final = 4 * MAX_QUANTUM  # bytes; so many bursts in one turn of the reactor, then others have theirs
 
 

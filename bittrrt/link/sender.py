@@ -19,6 +19,7 @@ from ..wire.acknowledgement import Acknowledgement
 from ..wire.datagram import OVERHEAD
 from .congestion import Congestion, Sample
 from .delivery_rate import DeliveryRate
+from .full_burst import MAX_BATCH, full_burst
 from .in_flight import Found, InFlight, SentBurst
 from .loss import LossTimer
 from .pacer import Pacer
@@ -27,8 +28,6 @@ from .round_trip import RoundTrip
 from .send_channel import SendChannel
 from .transfer_statistics import LimitedBy, Limits, SentTotals, TransferStatistics
 
-MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernels that have UDP_SEGMENT
-MAX_BURST: Final = 65_487  # bytes in one write
 BURSTS_A_TURN: Final = 4
 PROBES: Final = 2  # datagrams at a probe timeout; RFC 9002 section 6.2.4 allows two, in case one is lost as well
 FALSE_LOSS_MEMORY: Final = 3.0  # smoothed round trips for which a loss may prove false
@@ -150,8 +149,9 @@ class Sender:
             return None
         if channel.limit:
             tokens = min(tokens, channel.limit.available(now))
-        datagrams = int(min(room, max(tokens, datagram_size), MAX_BURST)) // datagram_size or 1
-        return self._burst_of(channel, min(datagrams, MAX_SEGMENTS), datagram_size - OVERHEAD)
+        chunk_size = datagram_size - OVERHEAD
+        datagrams = int(min(room, max(tokens, datagram_size))) // datagram_size or 1
+        return self._burst_of(channel, min(datagrams, full_burst(chunk_size)), chunk_size)
 
     def _burst_of(self, channel: SendChannel, datagrams: int, chunk_size: int) -> Burst | None:
         offered = channel.next_range(self.credit - self.fresh_sent)
@@ -187,7 +187,7 @@ class Sender:
     def _probe(self, datagram_size: int) -> Burst | None:
         """Data that shows whether the path lives: what is lost or new if there is any, else the oldest in flight."""
         chunk_size = datagram_size - OVERHEAD
-        datagrams = min(self._probes, MAX_BURST // datagram_size or 1)  # over loopback one may fill a whole write
+        datagrams = min(self._probes, MAX_BATCH // datagram_size or 1)  # over loopback one may fill a whole write
         for channel in self._turns:
             burst = self._burst_of(channel, datagrams, chunk_size)
             if burst is not None:

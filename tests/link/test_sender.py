@@ -5,10 +5,11 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.errors import AcknowledgedUnsent
+from bittrrt.link.full_burst import MAX_BATCH
 from bittrrt.link.model import Model
 from bittrrt.link.path_mtu import PathMtu
 from bittrrt.link.round_trip import RoundTrip
-from bittrrt.link.sender import MAX_BURST, Burst, Sender
+from bittrrt.link.sender import Burst, Sender
 from bittrrt.wire.acknowledgement import Acknowledgement
 from bittrrt.wire.datagram import OVERHEAD
 
@@ -60,7 +61,7 @@ class SenderTests(SynchronousTestCase):
         at = 0
         for burst in bursts:
             self.assertEqual((burst.offset, burst.chunk_size), (at, CHUNK))
-            self.assertLessEqual(burst.datagrams * 1452, MAX_BURST)
+            self.assertLessEqual(burst.datagrams * 1452, MAX_BATCH)
             at += burst.length
         self.assertEqual(self.sender.in_flight, at // CHUNK * 1452)
         self.assertLessEqual(self.sender.in_flight, self.sender.congestion.window)
