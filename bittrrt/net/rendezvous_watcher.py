@@ -30,12 +30,12 @@ class RendezvousWatcher(Protocol):
 
 
 @implementer(IReactorPluggableNameResolver)
-class WatchedReactor:
-    """A reactor whose name resolver tells what it found."""
+class _ReactorWrapper:
+    """A reactor, but for what is made otherwise."""
 
-    def __init__(self, reactor: Any, watcher: RendezvousWatcher) -> None:
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self.nameResolver = _WatchedResolver(reactor.nameResolver, watcher)
+        self.nameResolver: Any = reactor.nameResolver
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
         """See `IReactorPluggableNameResolver`."""
@@ -46,28 +46,26 @@ class WatchedReactor:
         return getattr(self._reactor, name)
 
 
-@implementer(IReactorPluggableNameResolver)
-class ConnectingReactor:
+class WatchedReactor(_ReactorWrapper):
+    """A reactor whose name resolver tells what it found."""
+
+    def __init__(self, reactor: Any, watcher: RendezvousWatcher) -> None:
+        super().__init__(reactor)
+        self.nameResolver = _WatchedResolver(reactor.nameResolver, watcher)
+
+
+class ConnectingReactor(_ReactorWrapper):
     """A reactor that tells when the first packet of a TCP connection has left."""
 
     def __init__(self, reactor: Any, connecting: Callable[[], object]) -> None:
-        self._reactor = reactor
+        super().__init__(reactor)
         self._connecting = connecting
-        self.nameResolver = reactor.nameResolver
-
-    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
-        """See `IReactorPluggableNameResolver`."""
-        before: IHostnameResolver = self._reactor.installNameResolver(resolver)
-        return before
 
     def connectTCP(self, *args: Any, **kwargs: Any) -> Any:
         """See `IReactorTCP`. The call that connects waits for its turn by now, so the one made here comes after it."""
         connector = self._reactor.connectTCP(*args, **kwargs)
         self._reactor.callLater(0, self._connecting)
         return connector
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
 
 
 @implementer(IHostnameResolver)
