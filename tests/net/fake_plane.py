@@ -26,6 +26,7 @@ from bittrrt.net.takers import Takers
 from bittrrt.net.tally import FileProgress, Tally
 from bittrrt.net.transfer_jobs import Get, Put, TransferJob
 from bittrrt.wire.spans import SpanSet
+from bittrrt.wire.transfer_messages import TransferMessage, parse_transfer_message_untrusted
 
 CHUNK = 60_000  # bytes that arrive together
 STEP = 0.01  # seconds
@@ -192,6 +193,19 @@ class FakePlane:
         for channel in [*self.sending, *self.receiving]:
             self.close_stream(channel)
         self.listener.data_plane_closed()
+
+
+def heard_from(plane: FakePlane) -> list[TransferMessage]:
+    """What an end says from now on."""
+    heard: list[TransferMessage] = []
+    send = plane.send_control
+
+    def sending(message: bytes) -> None:
+        heard.append(parse_transfer_message_untrusted(message))
+        send(message)
+
+    plane.send_control = sending  # type: ignore[method-assign]
+    return heard
 
 
 class Session:

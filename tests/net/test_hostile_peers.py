@@ -30,9 +30,8 @@ from bittrrt.wire.transfer_messages import (
     Total,
     TransferMessage,
     encode_transfer_message,
-    parse_transfer_message_untrusted,
 )
-from tests.net.fake_plane import FakePlane, Session, TransferTestCase, open_descriptors
+from tests.net.fake_plane import Session, TransferTestCase, heard_from, open_descriptors
 from tests.net.simulated_data import SimulatedDataTestCase
 from tests.net.test_transfers import tree_of, write
 
@@ -40,18 +39,6 @@ SAMPLE = b"x" * 16
 
 
 class HostileTestCase(TransferTestCase):
-    def told(self, plane: FakePlane) -> list[TransferMessage]:
-        """What an end says from now on."""
-        heard: list[TransferMessage] = []
-        send = plane.send_control
-
-        def sending(message: bytes) -> None:
-            heard.append(parse_transfer_message_untrusted(message))
-            send(message)
-
-        plane.send_control = sending  # type: ignore[method-assign]
-        return heard
-
     def to_server(self, session: Session, message: TransferMessage) -> None:
         session.server.control_received(encode_transfer_message(message))
 
@@ -62,7 +49,7 @@ class HostileTestCase(TransferTestCase):
 class HostileClientTests(HostileTestCase):
     def test_offers_beyond_all_bounds_are_refused_and_no_more_files_are_open(self) -> None:
         session = self.connect()
-        heard = self.told(session.server_plane)
+        heard = heard_from(session.server_plane)
         for number in range(3 * MAX_TAKEN):
             self.to_server(session, Offer(2 * number + 1, 1, f"f{number}", 2**20, 1, 0o600, SAMPLE))
         self.clock.pump([0.01] * 500)
@@ -77,7 +64,7 @@ class HostileClientTests(HostileTestCase):
 
     def test_a_file_of_an_absurd_size_is_refused_and_leaves_nothing(self) -> None:
         session = self.connect()
-        heard = self.told(session.server_plane)
+        heard = heard_from(session.server_plane)
         for number, size in enumerate((2**63 - 1, 2**62, 2**50)):
             self.to_server(session, Offer(2 * number + 1, 1, f"f{number}", size, 1, 0o600, SAMPLE))
         self.wait_for(lambda: len(heard) == 3)
@@ -86,7 +73,7 @@ class HostileClientTests(HostileTestCase):
 
     def test_a_flood_of_folders_waits_in_bounded_number(self) -> None:
         session = self.connect()
-        heard = self.told(session.server_plane)
+        heard = heard_from(session.server_plane)
         for number in range(3 * MAX_TAKEN):
             self.to_server(session, OfferFolder(2 * number + 1, 1, f"d{number}", 0o755, 1))
         self.to_server(session, Settle(99_999, 1))
@@ -101,7 +88,7 @@ class HostileClientTests(HostileTestCase):
         for number in range(2 * MAX_UNDER_WAY):
             write(self.there / "many" / f"{number}", b"x" * 100)
         session = self.connect()
-        heard = self.told(session.server_plane)
+        heard = heard_from(session.server_plane)
         for number in range(MAX_ASKED):
             self.to_server(session, Fetch(number, "many", True))
         self.clock.pump([0.01] * 500)
@@ -115,7 +102,7 @@ class HostileClientTests(HostileTestCase):
             write(self.there / "large" / f"{number:02}", b"").write_bytes(b"")
             os.truncate(self.there / "large" / f"{number:02}", 50_000_000)
         session = self.connect()
-        heard = self.told(session.server_plane)
+        heard = heard_from(session.server_plane)
         self.to_server(session, Fetch(1, "large", True))
         self.clock.pump([0.01] * 300)
         self.assertLessEqual(len([message for message in heard if isinstance(message, Offer)]), 3)
@@ -125,7 +112,7 @@ class HostileClientTests(HostileTestCase):
             (self.there / f"{number:0200}").touch()
         session = self.connect()
         session.server_plane.delay = 1e6  # nothing arrives
-        heard = self.told(session.server_plane)
+        heard = heard_from(session.server_plane)
         for number in range(MAX_ASKED):
             self.to_server(session, List(number, ""))
         self.clock.pump([0.01] * 2000)
@@ -158,7 +145,7 @@ class HostileClientTests(HostileTestCase):
         for number in range(300):
             (self.there / "tree" / f"{number}").mkdir(parents=True)
         session = self.connect()
-        heard = self.told(session.server_plane)
+        heard = heard_from(session.server_plane)
         self.to_server(session, Fetch(1, "tree", True))
         self.wait_for(lambda: len(heard) >= MAX_UNDER_WAY)
         (job,) = session.server.offerer._jobs

@@ -7,6 +7,7 @@ from random import Random
 from bittrrt.files.root import Place
 from bittrrt.files.supply import FileToSend, Supply
 from bittrrt.net.offered import SendJob
+from bittrrt.net.transfer_jobs import Put
 from bittrrt.wire.transfer_messages import (
     Accept,
     Cancel,
@@ -17,26 +18,12 @@ from bittrrt.wire.transfer_messages import (
     Skip,
     TransferMessage,
     encode_transfer_message,
-    parse_transfer_message_untrusted,
 )
-from tests.net.fake_plane import FakePlane, Session, TransferTestCase
+from tests.net.fake_plane import Session, TransferTestCase, heard_from
 from tests.net.test_transfer_limits import HOSTILE
 from tests.net.test_transfers import tree_of, write
 
 SAMPLE = bytes(16)
-
-
-def heard_from(plane: FakePlane) -> list[TransferMessage]:
-    """What an end says from now on."""
-    heard: list[TransferMessage] = []
-    send = plane.send_control
-
-    def sending(message: bytes) -> None:
-        heard.append(parse_transfer_message_untrusted(message))
-        send(message)
-
-    plane.send_control = sending  # type: ignore[method-assign]
-    return heard
 
 
 class OneFileTests(TransferTestCase):
@@ -84,33 +71,28 @@ class OneFileTests(TransferTestCase):
         self.put_one("folder/a")
         self.assertEqual(self.problems, ["folder/a: is there already; say --overwrite to replace it"] * 2)
 
-    def test_a_lost_session_goes_on_at_the_same_place(self) -> None:
+    def put_over_two_sessions(self, to: str) -> tuple[Put, list[tuple[str, str]]]:
+        """Put `a`, and lose the session on the way; where it is offered in the second one."""
         write(self.here / "a", Random(1).randbytes(3_000_000))
         session = self.connect()
-        job = self.put("a", to="new")
+        job = self.put("a", to=to)
         job.begin(session.client)
         self.wait_for(lambda: session.client_plane.bytes_sent > 1_000_000)
         self.lose(session, job)
         again = self.connect()
         heard = heard_from(again.client_plane)
         self.finish(job, again)
-        self.assertEqual([(offer.name, offer.inside) for offer in heard if isinstance(offer, Offer)], [("new", "")])
+        return job, [(offer.name, offer.inside) for offer in heard if isinstance(offer, Offer)]
+
+    def test_a_lost_session_goes_on_at_the_same_place(self) -> None:
+        _, offered = self.put_over_two_sessions("new")
+        self.assertEqual(offered, [("new", "")])
         self.assertEqual(sorted(tree_of(self.there)), ["new"])
 
     def test_a_lost_session_does_not_leave_the_folder_that_it_had_found(self) -> None:
-        write(self.here / "a", Random(1).randbytes(3_000_000))
         (self.there / "folder").mkdir()
-        session = self.connect()
-        job = self.put("a", to="folder")
-        job.begin(session.client)
-        self.wait_for(lambda: session.client_plane.bytes_sent > 1_000_000)
-        self.lose(session, job)
-        again = self.connect()
-        heard = heard_from(again.client_plane)
-        self.finish(job, again)
-        self.assertEqual(
-            [(offer.name, offer.inside) for offer in heard if isinstance(offer, Offer)], [("folder/a", "")]
-        )
+        job, offered = self.put_over_two_sessions("folder")
+        self.assertEqual(offered, [("folder/a", "")])
         self.assertEqual(sorted(tree_of(self.there)), ["folder", "folder/a"])
         self.assertGreater(job.tally.resumed, 0)
 
