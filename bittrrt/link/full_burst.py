@@ -39,7 +39,7 @@ class _Cut(NamedTuple):
     """Of epochs and counters in turn, to `sealed`."""
     write_plain: Callable[..., None]
     """Of the three numbers of a header and a chunk in turn."""
-    chunks: Callable[[bytes], tuple[bytes, ...]]
+    chunks: Callable[[bytes | memoryview], tuple[bytes, ...]]
 
 
 class FullBurst:
@@ -54,7 +54,7 @@ class FullBurst:
 
     def seal(
         self,
-        payload: bytes,
+        payload: bytes | memoryview,
         chunk_size: int,
         encrypt_into: Callable[[memoryview, memoryview, None, memoryview], int],
         epoch: int,

@@ -4,9 +4,9 @@
                    ^                                                                                         |
                    +--- lost <------------------ acknowledged, on_timeout <----------------------------------+
 
-The shell calls `next_burst` until it returns None, at most `BURSTS_A_TURN` times before it lets others have their turn,
-and tells by `burst_sent` which sequences a burst got. It calls `on_timeout` when `next_timeout` has passed. Sizes are
-bytes, times seconds of one monotonic clock.
+The shell calls `next_burst` until it returns None, or until the bursts took `WRITES_A_TURN` writes: then it lets others
+have their turn. It tells by `burst_sent` which sequences a burst got. It calls `on_timeout` when `next_timeout` has
+passed. Sizes are bytes, times seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from ..wire.acknowledgement import Acknowledgement
 from ..wire.datagram import OVERHEAD
 from .congestion import Congestion, Sample
 from .delivery_rate import DeliveryRate
-from .full_burst import MAX_BATCH, full_burst
+from .full_burst import full_burst
 from .in_flight import Found, InFlight, SentBurst
 from .loss import LossTimer
-from .pacer import Pacer
+from .pacer import WRITES_A_TURN, Pacer
 from .path_mtu import PathMtu
 from .round_trip import RoundTrip
 from .send_channel import SendChannel
 from .transfer_statistics import LimitedBy, Limits, SentTotals, TransferStatistics
 
-BURSTS_A_TURN: Final = 4
 PROBES: Final = 2  # datagrams at a probe timeout; RFC 9002 section 6.2.4 allows two, in case one is lost as well
 FALSE_LOSS_MEMORY: Final = 3.0  # smoothed round trips for which a loss may prove false
 LEAST_FALSE_LOSS_MEMORY: Final = 0.1  # seconds
 
 
 class Burst(NamedTuple):
-    """Bytes of one channel to send in one write: `chunk_size` bytes in each datagram, the last may have less."""
+    """Bytes of one channel to send in this turn: `chunk_size` bytes in each datagram, the last may have less.
+
+    It is cut in as many writes as it takes: the work for a burst, here and when it is acknowledged, is as much for four
+    writes as for one.
+    """
 
     channel: int
     offset: int
@@ -52,6 +55,11 @@ class Burst(NamedTuple):
     def datagrams(self) -> int:
         """How many datagrams, and sequences, the burst takes."""
         return -(-self.length // self.chunk_size) or 1
+
+    @property
+    def writes(self) -> int:
+        """How many writes it takes, all of them full but the last."""
+        return -(-self.datagrams // full_burst(self.chunk_size))
 
 
 class Sender:
@@ -151,7 +159,10 @@ class Sender:
             tokens = min(tokens, channel.limit.available(now))
         chunk_size = datagram_size - OVERHEAD
         datagrams = int(min(room, max(tokens, datagram_size))) // datagram_size or 1
-        return self._burst_of(channel, min(datagrams, full_burst(chunk_size)), chunk_size)
+        full = full_burst(chunk_size)
+        if datagrams > full:  # whole writes; what more the tokens allow may come to one by the next turn
+            datagrams = min(datagrams // full, WRITES_A_TURN) * full
+        return self._burst_of(channel, datagrams, chunk_size)
 
     def _burst_of(self, channel: SendChannel, datagrams: int, chunk_size: int) -> Burst | None:
         offered = channel.next_range(self.credit - self.fresh_sent)
@@ -187,7 +198,7 @@ class Sender:
     def _probe(self, datagram_size: int) -> Burst | None:
         """Data that shows whether the path lives: what is lost or new if there is any, else the oldest in flight."""
         chunk_size = datagram_size - OVERHEAD
-        datagrams = min(self._probes, MAX_BATCH // datagram_size or 1)  # over loopback one may fill a whole write
+        datagrams = self._probes
         for channel in self._turns:
             burst = self._burst_of(channel, datagrams, chunk_size)
             if burst is not None:

@@ -6,7 +6,7 @@
                   +--> data --> Receiver.data_received --> sink.write --> consumed --> acknowledgement, on the same port
                   +--> message --> listener
 
-After every input there is one pump: what is due is sent, acknowledgements first, then at most four bursts, and one
+After every input there is one pump: what is due is sent, acknowledgements first, then at most four writes, and one
 timer is armed. A client's data leaves by Up and a server's by Dn, unless that is silent: see `port_choice`;
 acknowledgements go back by the port that it came by.
 """
@@ -24,7 +24,6 @@ from ..errors import PeerMisbehaved, Rejected
 from ..link.link import Link
 from ..link.pacer import TICK, Pacer
 from ..link.receiver import WINDOW
-from ..link.sender import BURSTS_A_TURN
 from ..link.transfer_statistics import ReceivedTotals, SentTotals, TransferStatistics
 from ..wire.acknowledgement import parse_acknowledgement_untrusted
 from ..wire.datagram import BINARY, DATA, FLOW_CONTROL, LINK_CHANNEL, UNLOSSY, PortType, Run
@@ -400,8 +399,7 @@ class DataPlane:
             return
         now = self._clock.monotonic()
         self._receiving.acknowledge(now)
-        bursts = self._sending.send_due(now)
-        self._arm(again=bursts == BURSTS_A_TURN)
+        self._arm(again=self._sending.send_due(now))
 
     def _arm(self, *, again: bool = False) -> None:
         """Arm the timer for what is due next. `again`: there may be more to send when others had their turn."""
