@@ -322,7 +322,7 @@ class DataPlane:
         if self._closed:
             return
         self._closed = True
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             self._timer.cancel()
         self._receiving.close_all()
         for channel in list(self._sending.streams):
@@ -404,6 +404,8 @@ class DataPlane:
     def _arm(self, *, again: bool = False) -> None:
         """Arm the timer for what is due next. `again`: there may be more to send when others had their turn."""
         now = self._clock.monotonic()
+        if self._timer is not None and self._timer_due <= (now if again else now + TICK):
+            return  # nothing is looked for sooner, as below; most acknowledgements end here
         due = self._receiving.next_timeout()
         for time in (self._sending.next_timeout(), self._beat_due()):
             if time is not None and (due is None or time < due):
@@ -421,7 +423,7 @@ class DataPlane:
         if self._closed:
             return
         due = now + wait
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             if self._timer_due <= due:
                 return  # it will look again; moving a timer to sooner would search all of the reactor's
             self._timer.cancel()
@@ -429,6 +431,7 @@ class DataPlane:
         self._timer = self._reactor.callLater(wait, self._timed_out)
 
     def _timed_out(self) -> None:
+        self._timer = None
         now = self._clock.monotonic()
         beat_due = self._beat_due()
         if self._beat is not None and beat_due is not None and now >= beat_due:
