@@ -47,9 +47,6 @@ class Burst(NamedTuple):
     """Bytes in all; 0 for one empty datagram, which asks for an acknowledgement with new credit."""
     chunk_size: int
     retransmission: bool
-    finished: bool
-    """Whether the stream ends with this burst."""
-    urgent: bool
 
     @property
     def datagrams(self) -> int:
@@ -170,8 +167,7 @@ class Sender:
             return None
         offset, length, retransmission = offered
         length = min(length, datagrams * chunk_size)
-        finished = channel.finished and offset + length == channel.available
-        return Burst(channel.number, offset, length, chunk_size, retransmission, finished, channel.urgent)
+        return Burst(channel.number, offset, length, chunk_size, retransmission)
 
     def _next_channel(self, now: float) -> SendChannel | None:
         """Whose turn it is, urgent ones first; notes what holds back if it is nobody's."""
@@ -209,10 +205,10 @@ class Sender:
             for first, last in oldest.ranges_of(oldest.outstanding):
                 for begin, end in channel.acknowledged.missing(first, last):  # not what got there by another datagram
                     length = min(end - begin + 1, datagrams * chunk_size)
-                    return Burst(channel.number, begin, length, chunk_size, True, False, channel.urgent)
+                    return Burst(channel.number, begin, length, chunk_size, True)
         for channel in self._turns:
             if channel.waiting or oldest is not None:  # no credit: an empty datagram asks for it
-                return Burst(channel.number, channel.next_offset, 0, chunk_size, False, False, channel.urgent)
+                return Burst(channel.number, channel.next_offset, 0, chunk_size, False)
         self._probes = 0
         return None
 
@@ -260,18 +256,17 @@ class Sender:
             self.acknowledgements_refused += 1
             raise AcknowledgedUnsent(f"sequence {acknowledgement.spans[0][1]} of {sequences_used}")
         self._take_credit(acknowledgement)
+        in_flight = self._in_flight.bytes
         found = self._in_flight.acknowledge(acknowledgement.spans)
         if not found:
             return
-        size = 0
+        size = in_flight - self._in_flight.bytes
         newest: SentBurst | None = None
         for item in found:
             burst, outstanding, lost = item
-            if outstanding:
-                size += burst.size_of(outstanding)
-                if newest is None or burst.first > newest.first:
-                    newest = burst
-                    sequence = burst.first + outstanding.bit_length() - 1
+            if outstanding and (newest is None or burst.first > newest.first):
+                newest = burst
+                sequence = burst.first + outstanding.bit_length() - 1
             if lost:
                 self._loss_was_false(lost)
             if burst.channel is not None:
@@ -332,6 +327,8 @@ class Sender:
 
     def _find_losses(self, now: float) -> int:
         """Take for lost what is; returns its bytes."""
+        if self._overtaken() is None:
+            return 0
         found = self._in_flight.lose(self._loss.newest_acknowledged, now - self._loss.patience + 1e-9)
         size = 0
         for item in found:
@@ -358,8 +355,10 @@ class Sender:
 
     def next_timeout(self) -> float | None:
         """When to call `on_timeout` and `next_burst` again; None if only the shell or the peer can change anything."""
-        times = [time for time in (self._loss_time(), self._send_time()) if time is not None]
-        return min(times, default=None)
+        loss, send = self._loss_time(), self._send_time()
+        if loss is None or (send is not None and send < loss):
+            return send
+        return loss
 
     def on_timeout(self, now: float) -> None:
         """Look for losses, and probe if nothing was heard for too long. Calling it early does nothing."""

@@ -241,7 +241,7 @@ class Sending:
             if not datagrams:
                 self.withheld = not handler.peer.validated
                 return 0
-            burst = burst._replace(length=min(burst.length, datagrams * burst.chunk_size), finished=False)
+            burst = burst._replace(length=min(burst.length, datagrams * burst.chunk_size))
         try:
             payload = source.read(burst.offset, burst.length) if burst.length else b""
             if len(payload) != burst.length:
@@ -257,7 +257,7 @@ class Sending:
         left = handler.send_burst(payload, burst.chunk_size, flags, channel, burst.offset)
         self._ports.sent(handler, sequence, self._link.next_sequence - 1, now)
         if left < burst.length:
-            burst = burst._replace(length=left, finished=False)
+            burst = burst._replace(length=left)
         self._sender.burst_sent(burst, sequence, now)
         if channel != LINK_CHANNEL and stream.channel.next_offset >= stream.channel.available:
             self._all_sent[channel] = stream
