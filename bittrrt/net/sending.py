@@ -204,7 +204,7 @@ class Sending:
     # --- turns -------------------------------------------------------------------------------------------------------
 
     def send_due(self, now: float) -> bool:
-        """Send what is due, at most four writes; whether it ended at that, and there may be more."""
+        """Send what is due, but for more than the bytes of four writes; whether more may be due when it ended."""
         sender = self._sender
         sender.on_timeout(now)
         self.withheld = False
