@@ -176,7 +176,7 @@ class CommEncryptor:
         return nonce + self._send_key.encrypt(nonce, header + plaintext, associated_data)
 
     def seal_burst(
-        self, payload: bytes, chunk_size: int, flags: int, channel: int, sequence: int, offset: int
+        self, payload: bytes | memoryview, chunk_size: int, flags: int, channel: int, sequence: int, offset: int
     ) -> bytes | memoryview:
         """Seal `payload` in datagrams of `chunk_size` bytes of it each, the last may have less; joined.
 

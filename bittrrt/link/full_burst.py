@@ -19,10 +19,11 @@ from collections.abc import Callable
 from itertools import chain, repeat
 from typing import Final, NamedTuple
 
-from ..wire.datagram import HEADER_SIZE, NONCE_SIZE, OVERHEAD
+from ..wire.datagram import HEADER_SIZE, NONCE_SIZE, OVERHEAD, pack_numbers
 
 MAX_BATCH: Final = 65_487  # bytes; the kernel's 65,535 less the headers of IPv6 and UDP
 MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernel since UDP_SEGMENT came, 128 in newer ones; and what it joins
+LARGE_CHUNK: Final = 8192  # bytes that take longer to be copied once more, through an object, than a call takes
 MAX_CUTS: Final = 4  # sizes for which views are kept; a path has one, and while it is searched for some more
 
 _flatten: Final = chain.from_iterable
@@ -39,7 +40,7 @@ class _Cut(NamedTuple):
     """Of epochs and counters in turn, to `sealed`."""
     write_plain: Callable[..., None]
     """Of the three numbers of a header and a chunk in turn."""
-    chunks: Callable[[bytes], tuple[bytes, ...]]
+    chunks: Callable[[bytes | memoryview], tuple[bytes, ...]]
 
 
 class FullBurst:
@@ -54,7 +55,7 @@ class FullBurst:
 
     def seal(
         self,
-        payload: bytes,
+        payload: bytes | memoryview,
         chunk_size: int,
         encrypt_into: Callable[[memoryview, memoryview, None, memoryview], int],
         epoch: int,
@@ -71,10 +72,17 @@ class FullBurst:
         count = cut.datagrams
         numbers = zip(repeat(epoch, count), range(counter, counter + count), strict=True)
         cut.write_nonces(self._sealed, 0, *_flatten(numbers))
-        offsets = range(offset, offset + len(payload), chunk_size)
-        sequences = range(sequence, sequence + count)
-        headed = zip(repeat(word, count), sequences, offsets, cut.chunks(payload), strict=True)
-        cut.write_plain(self._plain, 0, *_flatten(headed))
+        if chunk_size >= LARGE_CHUNK:
+            rest = memoryview(payload)
+            for number, (_, plain, _) in enumerate(cut.parts):
+                at = number * chunk_size
+                plain[:HEADER_SIZE] = pack_numbers(word, sequence + number, offset + at)
+                plain[HEADER_SIZE:] = rest[at : at + chunk_size]
+        else:
+            offsets = range(offset, offset + len(payload), chunk_size)
+            sequences = range(sequence, sequence + count)
+            headed = zip(repeat(word, count), sequences, offsets, cut.chunks(payload), strict=True)
+            cut.write_plain(self._plain, 0, *_flatten(headed))
         for nonce, plain, sealed in cut.parts:
             encrypt_into(nonce, plain, None, sealed)
         return cut.sealed

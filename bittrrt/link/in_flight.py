@@ -1,6 +1,7 @@
 """What was sent and not acknowledged yet: a record a burst, with its datagrams as the bits of one int.
 
-    sequence      100 101 102 103 104 ... 144        one burst: one write, all datagrams of one size but the last
+    sequence      100 101 102 103 104 ... 144        one burst: one range of one stream, in datagrams of one size but
+                                                     the last, that left in one turn, by one write or a few
     bit             0   1   2   3   4      44
     outstanding     0   0   1   0   1       1        neither acknowledged nor lost
     lost            0   0   0   1   0       0        taken for lost; kept for a while, as it may be acknowledged yet
@@ -160,12 +161,12 @@ class InFlight:
                 continue
             at = bisect_right(firsts, begin, head) - 1
             for burst in bursts[max(at, head) : bisect_right(firsts, last, head)]:
-                low = begin - burst.first
-                high = last - burst.first + 1
-                mask = (1 << high) - 1 if high < 64 else -1
-                if low > 0:
-                    mask &= -1 << low
-                outstanding, lost = burst.outstanding & mask, burst.lost & mask
+                outstanding, lost = burst.outstanding, burst.lost
+                if begin > burst.first or last < burst.last:
+                    low, high = max(begin - burst.first, 0), min(last, burst.last) - burst.first + 1
+                    mask = (1 << high) - (1 << low) if low < high else 0
+                    outstanding &= mask
+                    lost &= mask
                 if outstanding or lost:
                     burst.outstanding ^= outstanding
                     burst.lost ^= lost

@@ -39,7 +39,9 @@ class Link:
         self.next_sequence = sequence + 1
         return self.encryptor.encrypt(payload, b"", flags, channel, sequence, offset)
 
-    def seal_burst(self, payload: bytes, chunk_size: int, flags: int, channel: int, offset: int) -> bytes | memoryview:
+    def seal_burst(
+        self, payload: bytes | memoryview, chunk_size: int, flags: int, channel: int, offset: int
+    ) -> bytes | memoryview:
         """Datagrams of `chunk_size` bytes of `payload` each, the last may have less, with the next sequences; joined.
 
         An empty payload makes one datagram. What is returned is good until the next burst of the process.

@@ -270,7 +270,7 @@ class Model(Congestion):
             self._cruise_until = now + rounds * self.minimum_round_trip
 
     def _decide(self, sample: Sample) -> None:
-        rate, least = self._rates.value, MIN_DATAGRAMS * self._datagram_size
+        rate, product, least = self._rates.value, self.product, MIN_DATAGRAMS * self._datagram_size
         if not rate or not self.minimum_round_trip:
             self.window += sample.acknowledged
             return
@@ -278,17 +278,17 @@ class Model(Congestion):
         gain = self._up_gain if state is State.UP else PACING_GAINS[state]
         pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
         if state is State.PROBE_ROUND_TRIP:
-            target = PROBE_ROUND_TRIP_GAIN * self.product
+            target = PROBE_ROUND_TRIP_GAIN * product
         else:
             clump = 0.0 if state is State.STARTUP else self._excess.value
-            target = WINDOW_GAIN * self.product + clump + min(3 * pacing_rate * TICK, BURSTS_AHEAD * MAX_QUANTUM)
+            target = WINDOW_GAIN * product + clump + min(3 * pacing_rate * TICK, BURSTS_AHEAD * MAX_QUANTUM)
             if state is State.STARTUP:
                 late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
                 doubled = self._doubled(sample)
                 target = max(target + late, doubled)
                 pacing_rate = max(pacing_rate, STARTUP_GAIN * doubled / self.minimum_round_trip)
         self.pacing_rate = pacing_rate
-        self.window = int(max(min(target, max(self._overflow.bound(sample.now), 0.75 * self.product)), least))
+        self.window = int(max(min(target, max(self._overflow.bound(sample.now), 0.75 * product)), least))
 
     def _doubled(self, sample: Sample) -> int:
         """The window of slow start, RFC 9002 section 7.3.1, as long as it is small."""

@@ -13,8 +13,9 @@ from .full_burst import MAX_BATCH
 
 TICK: Final = 0.001  # seconds; finer timers cost more than they give
 LATE: Final = 0.005  # seconds of tokens kept, for the tick that comes late
+WRITES_A_TURN: Final = 4  # of the reactor, then others have theirs; so many share the work that each turn takes
 MAX_QUANTUM: Final = MAX_BATCH  # bytes; one write with UDP_SEGMENT
-MAX_TOKENS: Final = 4 * MAX_QUANTUM  # bytes; so many bursts in one turn of the reactor, then others have theirs
+MAX_TOKENS: Final = WRITES_A_TURN * MAX_QUANTUM  # bytes
 
 
 class Pacer:

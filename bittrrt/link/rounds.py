@@ -10,15 +10,13 @@ from .congestion import Sample
 class MaximumOfRounds:
     """The greatest value of the last rounds."""
 
-    __slots__ = ("_rounds", "_values")
+    __slots__ = ("_rounds", "_values", "value")
 
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
         self._values: deque[tuple[int, float]] = deque()  # of falling value
-
-    @property
-    def value(self) -> float:
-        return self._values[0][1] if self._values else 0.0
+        self.value = 0.0
+        """The greatest; 0 before the first. It is asked for many times as often as it changes."""
 
     def add(self, value: float, now: int) -> None:
         """`value` in the round `now`."""
@@ -33,11 +31,14 @@ class MaximumOfRounds:
         values = self._values
         while len(values) > 1 and values[0][0] <= now - self._rounds:
             values.popleft()
+        if values:
+            self.value = values[0][1]
 
     def restart(self, value: float, now: int) -> None:
         """Forget everything but this."""
         self._values.clear()
         self._values.append((now, value))
+        self.value = value
 
 
 class Round:

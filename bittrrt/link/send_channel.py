@@ -110,9 +110,14 @@ class SendChannel:
 
     def range_acknowledged(self, first: int, last: int) -> int:
         """The peer has the bytes `first` to `last`. Returns how many of them are news."""
-        news = sum(end - begin + 1 for begin, end in self.acknowledged.missing(first, last))
+        acknowledged = self.acknowledged
+        highest = acknowledged.highest
+        if highest is None or highest < first:
+            news = last - first + 1
+        else:
+            news = sum(end - begin + 1 for begin, end in acknowledged.missing(first, last))
         if news:
-            self.acknowledged.add_span(first, last)
+            acknowledged.add_span(first, last)
         if self.lost:
             self.lost.remove_span(first, last)
         return news

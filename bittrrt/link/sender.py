@@ -4,9 +4,9 @@
                    ^                                                                                         |
                    +--- lost <------------------ acknowledged, on_timeout <----------------------------------+
 
-The shell calls `next_burst` until it returns None, at most `BURSTS_A_TURN` times before it lets others have their turn,
-and tells by `burst_sent` which sequences a burst got. It calls `on_timeout` when `next_timeout` has passed. Sizes are
-bytes, times seconds of one monotonic clock.
+The shell calls `next_burst` until it returns None, or until the bursts took `WRITES_A_TURN` writes: then it lets others
+have their turn. It tells by `burst_sent` which sequences a burst got. It calls `on_timeout` when `next_timeout` has
+passed. Sizes are bytes, times seconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from ..wire.acknowledgement import Acknowledgement
 from ..wire.datagram import OVERHEAD
 from .congestion import Congestion, Sample
 from .delivery_rate import DeliveryRate
-from .full_burst import MAX_BATCH, full_burst
+from .full_burst import full_burst
 from .in_flight import Found, InFlight, SentBurst
 from .loss import LossTimer
-from .pacer import Pacer
+from .pacer import WRITES_A_TURN, Pacer
 from .path_mtu import PathMtu
 from .round_trip import RoundTrip
 from .send_channel import SendChannel
 from .transfer_statistics import LimitedBy, Limits, SentTotals, TransferStatistics
 
-BURSTS_A_TURN: Final = 4
 PROBES: Final = 2  # datagrams at a probe timeout; RFC 9002 section 6.2.4 allows two, in case one is lost as well
 FALSE_LOSS_MEMORY: Final = 3.0  # smoothed round trips for which a loss may prove false
 LEAST_FALSE_LOSS_MEMORY: Final = 0.1  # seconds
 
 
 class Burst(NamedTuple):
-    """Bytes of one channel to send in one write: `chunk_size` bytes in each datagram, the last may have less."""
+    """Bytes of one channel to send in this turn: `chunk_size` bytes in each datagram, the last may have less.
+
+    It is cut in as many writes as it takes: the work for a burst, here and when it is acknowledged, is as much for four
+    writes as for one.
+    """
 
     channel: int
     offset: int
@@ -44,14 +47,16 @@ class Burst(NamedTuple):
     """Bytes in all; 0 for one empty datagram, which asks for an acknowledgement with new credit."""
     chunk_size: int
     retransmission: bool
-    finished: bool
-    """Whether the stream ends with this burst."""
-    urgent: bool
 
     @property
     def datagrams(self) -> int:
         """How many datagrams, and sequences, the burst takes."""
         return -(-self.length // self.chunk_size) or 1
+
+    @property
+    def writes(self) -> int:
+        """How many writes it takes, all of them full but the last."""
+        return -(-self.datagrams // full_burst(self.chunk_size))
 
 
 class Sender:
@@ -151,7 +156,10 @@ class Sender:
             tokens = min(tokens, channel.limit.available(now))
         chunk_size = datagram_size - OVERHEAD
         datagrams = int(min(room, max(tokens, datagram_size))) // datagram_size or 1
-        return self._burst_of(channel, min(datagrams, full_burst(chunk_size)), chunk_size)
+        full = full_burst(chunk_size)
+        if datagrams > full:  # whole writes; what more the tokens allow may come to one by the next turn
+            datagrams = min(datagrams // full, WRITES_A_TURN) * full
+        return self._burst_of(channel, datagrams, chunk_size)
 
     def _burst_of(self, channel: SendChannel, datagrams: int, chunk_size: int) -> Burst | None:
         offered = channel.next_range(self.credit - self.fresh_sent)
@@ -159,8 +167,7 @@ class Sender:
             return None
         offset, length, retransmission = offered
         length = min(length, datagrams * chunk_size)
-        finished = channel.finished and offset + length == channel.available
-        return Burst(channel.number, offset, length, chunk_size, retransmission, finished, channel.urgent)
+        return Burst(channel.number, offset, length, chunk_size, retransmission)
 
     def _next_channel(self, now: float) -> SendChannel | None:
         """Whose turn it is, urgent ones first; notes what holds back if it is nobody's."""
@@ -187,7 +194,7 @@ class Sender:
     def _probe(self, datagram_size: int) -> Burst | None:
         """Data that shows whether the path lives: what is lost or new if there is any, else the oldest in flight."""
         chunk_size = datagram_size - OVERHEAD
-        datagrams = min(self._probes, MAX_BATCH // datagram_size or 1)  # over loopback one may fill a whole write
+        datagrams = self._probes
         for channel in self._turns:
             burst = self._burst_of(channel, datagrams, chunk_size)
             if burst is not None:
@@ -198,10 +205,10 @@ class Sender:
             for first, last in oldest.ranges_of(oldest.outstanding):
                 for begin, end in channel.acknowledged.missing(first, last):  # not what got there by another datagram
                     length = min(end - begin + 1, datagrams * chunk_size)
-                    return Burst(channel.number, begin, length, chunk_size, True, False, channel.urgent)
+                    return Burst(channel.number, begin, length, chunk_size, True)
         for channel in self._turns:
             if channel.waiting or oldest is not None:  # no credit: an empty datagram asks for it
-                return Burst(channel.number, channel.next_offset, 0, chunk_size, False, False, channel.urgent)
+                return Burst(channel.number, channel.next_offset, 0, chunk_size, False)
         self._probes = 0
         return None
 
@@ -249,18 +256,17 @@ class Sender:
             self.acknowledgements_refused += 1
             raise AcknowledgedUnsent(f"sequence {acknowledgement.spans[0][1]} of {sequences_used}")
         self._take_credit(acknowledgement)
+        in_flight = self._in_flight.bytes
         found = self._in_flight.acknowledge(acknowledgement.spans)
         if not found:
             return
-        size = 0
+        size = in_flight - self._in_flight.bytes
         newest: SentBurst | None = None
         for item in found:
             burst, outstanding, lost = item
-            if outstanding:
-                size += burst.size_of(outstanding)
-                if newest is None or burst.first > newest.first:
-                    newest = burst
-                    sequence = burst.first + outstanding.bit_length() - 1
+            if outstanding and (newest is None or burst.first > newest.first):
+                newest = burst
+                sequence = burst.first + outstanding.bit_length() - 1
             if lost:
                 self._loss_was_false(lost)
             if burst.channel is not None:
@@ -321,6 +327,8 @@ class Sender:
 
     def _find_losses(self, now: float) -> int:
         """Take for lost what is; returns its bytes."""
+        if self._overtaken() is None:
+            return 0
         found = self._in_flight.lose(self._loss.newest_acknowledged, now - self._loss.patience + 1e-9)
         size = 0
         for item in found:
@@ -347,8 +355,10 @@ class Sender:
 
     def next_timeout(self) -> float | None:
         """When to call `on_timeout` and `next_burst` again; None if only the shell or the peer can change anything."""
-        times = [time for time in (self._loss_time(), self._send_time()) if time is not None]
-        return min(times, default=None)
+        loss, send = self._loss_time(), self._send_time()
+        if loss is None or (send is not None and send < loss):
+            return send
+        return loss
 
     def on_timeout(self, now: float) -> None:
         """Look for losses, and probe if nothing was heard for too long. Calling it early does nothing."""

@@ -6,7 +6,7 @@
                   +--> data --> Receiver.data_received --> sink.write --> consumed --> acknowledgement, on the same port
                   +--> message --> listener
 
-After every input there is one pump: what is due is sent, acknowledgements first, then at most four bursts, and one
+After every input there is one pump: what is due is sent, acknowledgements first, then at most four writes, and one
 timer is armed. A client's data leaves by Up and a server's by Dn, unless that is silent: see `port_choice`;
 acknowledgements go back by the port that it came by.
 """
@@ -24,7 +24,6 @@ from ..errors import PeerMisbehaved, Rejected
 from ..link.link import Link
 from ..link.pacer import TICK, Pacer
 from ..link.receiver import WINDOW
-from ..link.sender import BURSTS_A_TURN
 from ..link.transfer_statistics import ReceivedTotals, SentTotals, TransferStatistics
 from ..wire.acknowledgement import parse_acknowledgement_untrusted
 from ..wire.datagram import BINARY, DATA, FLOW_CONTROL, LINK_CHANNEL, UNLOSSY, PortType, Run
@@ -323,7 +322,7 @@ class DataPlane:
         if self._closed:
             return
         self._closed = True
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             self._timer.cancel()
         self._receiving.close_all()
         for channel in list(self._sending.streams):
@@ -400,12 +399,13 @@ class DataPlane:
             return
         now = self._clock.monotonic()
         self._receiving.acknowledge(now)
-        bursts = self._sending.send_due(now)
-        self._arm(again=bursts == BURSTS_A_TURN)
+        self._arm(again=self._sending.send_due(now))
 
     def _arm(self, *, again: bool = False) -> None:
         """Arm the timer for what is due next. `again`: there may be more to send when others had their turn."""
         now = self._clock.monotonic()
+        if self._timer is not None and self._timer_due <= (now if again else now + TICK):
+            return  # nothing is looked for sooner, as below; most acknowledgements end here
         due = self._receiving.next_timeout()
         for time in (self._sending.next_timeout(), self._beat_due()):
             if time is not None and (due is None or time < due):
@@ -423,7 +423,7 @@ class DataPlane:
         if self._closed:
             return
         due = now + wait
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             if self._timer_due <= due:
                 return  # it will look again; moving a timer to sooner would search all of the reactor's
             self._timer.cancel()
@@ -431,6 +431,7 @@ class DataPlane:
         self._timer = self._reactor.callLater(wait, self._timed_out)
 
     def _timed_out(self) -> None:
+        self._timer = None
         now = self._clock.monotonic()
         beat_due = self._beat_due()
         if self._beat is not None and beat_due is not None and now >= beat_due:

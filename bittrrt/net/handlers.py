@@ -19,10 +19,11 @@ from twisted.internet.protocol import DatagramProtocol
 from ..errors import MalformedHeartbeat
 from ..link.counters import Counters
 from ..link.encryptor import CommEncryptor
-from ..link.full_burst import MAX_BATCH
+from ..link.full_burst import full_burst
 from ..link.heartbeats import ClientCountdown, RoundTripSample, ServerCountdown
 from ..link.joined import JoinedBuffer
 from ..link.link import Link
+from ..link.pacer import MAX_TOKENS
 from ..link.path import PathStatistics
 from ..link.peer_address import Address, PeerAddress
 from ..settings import Settings, as_settings
@@ -246,22 +247,36 @@ class PortHandler(DatagramProtocol, ABC):
         return sent_at
 
     def room_for_burst(self) -> float:
-        """Bytes that a burst may have now; 0 while the port is full, or nothing may be sent to the peer."""
+        """Bytes that a burst may have now; 0 while the port is full, or nothing may be sent to the peer.
+
+        The port may fill with the burst's own writes: see `send_burst`.
+        """
         port = self._burst_port()
         if port is None or self.peer.address is None or not port.can_write_batch:
             return 0
-        return min(self.peer.room, MAX_BATCH)
+        return min(self.peer.room, MAX_TOKENS)
 
-    def send_burst(self, payload: bytes, chunk_size: int, flags: int, channel: int, offset: int) -> None:
-        """Seal `payload` in datagrams of `chunk_size` bytes each and send them; `room_for_burst` has room for them."""
-        port = self._burst_port()
+    def send_burst(self, payload: bytes, chunk_size: int, flags: int, channel: int, offset: int) -> int:
+        """Seal `payload` in datagrams of `chunk_size` bytes each and send them, as many at once as a write takes.
+
+        `room_for_burst` has room for them. Returns how many bytes of it have left: all of them, or so many writes that
+        the port is full now. The rest was not sealed, and took no sequence.
+        """
+        port, counters = self._burst_port(), self.counters
         if self.link is None or port is None or self.peer.address is None:
-            return
-        sealed = self.link.seal_burst(payload, chunk_size, flags, channel, offset)
-        self.peer.may_send(len(sealed))
-        port.write_segments(sealed, chunk_size + OVERHEAD, self.peer.address)
-        self.counters.sent += -(-len(payload) // chunk_size) or 1
-        self.counters.bytes_sent += len(sealed)
+            return 0
+        written, full = 0, full_burst(chunk_size) * chunk_size
+        rest = memoryview(payload)
+        while True:
+            part, rest = rest[:full], rest[full:]
+            sealed = self.link.seal_burst(part, chunk_size, flags, channel, offset + written)
+            self.peer.may_send(len(sealed))
+            port.write_segments(sealed, chunk_size + OVERHEAD, self.peer.address)
+            counters.sent += -(-len(part) // chunk_size) or 1
+            counters.bytes_sent += len(sealed)
+            written += len(part)
+            if not rest or not port.can_write_batch:
+                return written
 
     def prepare_for_bulk(self) -> None:
         """Data will come and go here."""

@@ -19,10 +19,10 @@ from ..link.congestion import Congestion
 from ..link.cubic import Cubic
 from ..link.link import Link
 from ..link.model import Model
-from ..link.pacer import Pacer
+from ..link.pacer import WRITES_A_TURN, Pacer
 from ..link.path_mtu import PathMtu
 from ..link.round_trip import RoundTrip
-from ..link.sender import BURSTS_A_TURN, Burst, Sender
+from ..link.sender import Burst, Sender
 from ..link.transfer_statistics import SentTotals, TransferStatistics
 from ..wire.acknowledgement import Acknowledgement
 from ..wire.datagram import LINK_CHANNEL, MESSAGE_FLAGS, OVERHEAD, STREAM_FLAGS, URGENT
@@ -203,27 +203,31 @@ class Sending:
 
     # --- turns -------------------------------------------------------------------------------------------------------
 
-    def send_due(self, now: float) -> int:
-        """Send what is due, at most four bursts; how many those were."""
+    def send_due(self, now: float) -> bool:
+        """Send what is due, but for more than the bytes of four writes; whether more may be due when it ended."""
         sender = self._sender
         sender.on_timeout(now)
         self.withheld = False
-        bursts = 0
-        while bursts < BURSTS_A_TURN:
+        writes = 0
+        while writes < WRITES_A_TURN:
             burst = sender.next_burst(now)
-            if burst is None or not self._send_burst(burst):
+            taken = 0 if burst is None else self._send_burst(burst)
+            if not taken:
                 break
-            bursts += 1
+            writes += taken
         self._prober.send(now)
-        return bursts
+        return writes >= WRITES_A_TURN
 
     def next_timeout(self) -> float | None:
         """When `send_due` may have something to do."""
         times = [time for time in (self._sender.next_timeout(), self._prober.next_timeout()) if time is not None]
         return min(times, default=None)
 
-    def _send_burst(self, burst: Burst) -> bool:
-        """Whether the burst, or its beginning, is on its way, or its stream has failed; False: not now."""
+    def _send_burst(self, burst: Burst) -> int:
+        """How many writes the burst has taken, one if its stream has failed; 0: nothing may leave now.
+
+        Where the port has no room for all of it, it is its beginning that leaves, and that the sender is told of.
+        """
         channel = burst.channel
         own, flags = self._ctrl, STREAM_FLAGS | URGENT
         source: StreamSource = self.control
@@ -236,8 +240,8 @@ class Sending:
             datagrams = int(room) // (burst.chunk_size + OVERHEAD)
             if not datagrams:
                 self.withheld = not handler.peer.validated
-                return False
-            burst = burst._replace(length=min(burst.length, datagrams * burst.chunk_size), finished=False)
+                return 0
+            burst = burst._replace(length=min(burst.length, datagrams * burst.chunk_size))
         try:
             payload = source.read(burst.offset, burst.length) if burst.length else b""
             if len(payload) != burst.length:
@@ -246,16 +250,18 @@ class Sending:
             if channel == LINK_CHANNEL:
                 raise
             self._source_failed(channel, error)
-            return True
+            return 1
         now = self._clock.monotonic()
         sequence = self._link.next_sequence
         self._proofs.sending(handler, sequence, now)
-        handler.send_burst(payload, burst.chunk_size, flags, channel, burst.offset)
+        left = handler.send_burst(payload, burst.chunk_size, flags, channel, burst.offset)
         self._ports.sent(handler, sequence, self._link.next_sequence - 1, now)
+        if left < burst.length:
+            burst = burst._replace(length=left)
         self._sender.burst_sent(burst, sequence, now)
         if channel != LINK_CHANNEL and stream.channel.next_offset >= stream.channel.available:
             self._all_sent[channel] = stream
-        return True
+        return burst.writes
 
     def _source_failed(self, channel: int, error: Exception) -> None:
         stream = self._drop(channel)

@@ -104,6 +104,9 @@ class SpanSet:
         if not 0 <= first <= last <= MAX_NUMBER:
             raise ValueError(f"no span of 64-bit numbers: {first} to {last}")
         firsts, lasts = self._firsts, self._lasts
+        if lasts and first == lasts[-1] + 1:  # in order, as nearly all that arrives
+            lasts[-1] = last
+            return
         begin = bisect_left(lasts, first - 1)  # the first span that touches or follows
         end = begin
         while end < len(lasts) and firsts[end] <= last + 1:

@@ -12,12 +12,12 @@ from zlib import crc32
 from bittrrt.link.congestion import Congestion
 from bittrrt.link.cubic import Cubic
 from bittrrt.link.model import Model
-from bittrrt.link.pacer import Pacer
+from bittrrt.link.pacer import WRITES_A_TURN, Pacer
 from bittrrt.link.path_mtu import PathMtu
 from bittrrt.link.receiver import WINDOW, Receiver
 from bittrrt.link.replay import ReplayFilter
 from bittrrt.link.round_trip import RoundTrip
-from bittrrt.link.sender import BURSTS_A_TURN, Burst, Sender
+from bittrrt.link.sender import Burst, Sender
 from bittrrt.wire.acknowledgement import pack_acknowledgement, parse_acknowledgement_untrusted
 from bittrrt.wire.datagram import OVERHEAD
 from tests.network import Network, Path
@@ -125,19 +125,19 @@ class End:
     def pump(self) -> None:
         now = self.network.now
         self.sender.on_timeout(now)
-        bursts = 0
-        while bursts < BURSTS_A_TURN:
+        writes = 0
+        while writes < WRITES_A_TURN:
             burst = self.sender.next_burst(now)
             if burst is None:
                 break
             self._write(burst)
-            bursts += 1
+            writes += burst.writes
         self.least_in_flight = min(self.least_in_flight, self.sender.in_flight)
         acknowledgement = self.receiver.acknowledgement(now)
         if acknowledgement is not None:
             self.acknowledgements += 1
             self._datagram(ACKNOWLEDGEMENT, 0, 0, pack_acknowledgement(acknowledgement))
-        self._arm(again=bursts == BURSTS_A_TURN)
+        self._arm(again=writes >= WRITES_A_TURN)
 
     def _write(self, burst: Burst) -> None:
         source = self.sources.get(burst.channel)

@@ -29,7 +29,7 @@ class SentBurstTests(SynchronousTestCase):
         self.assertEqual(sent.size_of(1), OVERHEAD)
         self.assertEqual(list(sent.ranges_of(1)), [])
 
-    @given(st.integers(1, 6400), st.integers(0, 2**64 - 1))
+    @given(st.integers(1, 25_600), st.integers(0, 2**256 - 1))
     def test_ranges_are_the_bytes_of_the_bits_neighbours_joined(self, length: int, bits: int) -> None:
         sent = burst(0, length, offset=1000)
         bits &= sent.outstanding
@@ -61,6 +61,16 @@ class InFlightTests(SynchronousTestCase):
         flight.sent(burst(5, 300))
         self.assertEqual(flight.acknowledge([(100, 200), (8, 9), (0, 4)]), [])
 
+    def test_parts_of_a_burst_of_hundreds_of_datagrams_are_acknowledged_one_by_one(self) -> None:
+        flight = InFlight()
+        sent = burst(0, 25_600)
+        flight.sent(sent)
+        for first, last in ((0, 44), (45, 134), (200, 255)):
+            (found,) = flight.acknowledge([(first, last)])
+            self.assertEqual(found.outstanding, (1 << last + 1) - (1 << first))
+        self.assertEqual(list(sent.ranges_of(sent.outstanding)), [(13_500, 19_999)])
+        self.assertEqual(flight.bytes, 65 * (100 + OVERHEAD))
+
     def test_what_was_overtaken_and_is_old_is_lost_and_may_prove_false(self) -> None:
         flight = InFlight()
         flight.sent(burst(0, 500, 1.0))
@@ -80,17 +90,17 @@ class InFlightTests(SynchronousTestCase):
         flight.sent(burst(5, 300))
         self.assertRaises(ValueError, flight.sent, burst(7, 300))
 
-    @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 80), st.booleans()), max_size=40))
+    @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 800), st.booleans()), max_size=40))
     def test_bytes_in_flight_are_those_of_the_outstanding_datagrams(self, steps: list[tuple[int, int, bool]]) -> None:
         flight = InFlight()
         outstanding = set()
         for number in range(30):
-            flight.sent(burst(number * 10, 1000, number))
-            outstanding |= set(range(number * 10, number * 10 + 10))
+            flight.sent(burst(number * 100, 9000, number))  # ten sequences between two bursts are others'
+            outstanding |= set(range(number * 100, number * 100 + 90))
         for first, length, lost in steps:
             if lost:
-                flight.lose(first, length)
-                outstanding -= {at for at in outstanding if at < first and at // 10 <= length}
+                flight.lose(first, length / 10)
+                outstanding -= {at for at in outstanding if at < first and at // 100 <= length / 10}
             else:
                 flight.acknowledge([(first, first + length)])
                 outstanding -= set(range(first, first + length + 1))

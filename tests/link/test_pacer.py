@@ -23,7 +23,7 @@ class PacerTests(SynchronousTestCase):
         self.assertEqual(pacer.available(10.0), 5000)
         self.assertTrue(pacer.clipped)
 
-    def test_a_turn_has_at_most_four_bursts(self) -> None:
+    def test_a_turn_has_at_most_four_writes(self) -> None:
         pacer = Pacer(1e9, 0.0)
         self.assertLessEqual(pacer.available(10.0), MAX_TOKENS)
 

@@ -5,8 +5,9 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.errors import AcknowledgedUnsent
-from bittrrt.link.full_burst import MAX_BATCH
+from bittrrt.link.full_burst import MAX_BATCH, full_burst
 from bittrrt.link.model import Model
+from bittrrt.link.pacer import WRITES_A_TURN
 from bittrrt.link.path_mtu import PathMtu
 from bittrrt.link.round_trip import RoundTrip
 from bittrrt.link.sender import Burst, Sender
@@ -61,15 +62,47 @@ class SenderTests(SynchronousTestCase):
         at = 0
         for burst in bursts:
             self.assertEqual((burst.offset, burst.chunk_size), (at, CHUNK))
-            self.assertLessEqual(burst.datagrams * 1452, MAX_BATCH)
+            self.assertEqual(burst.writes, 1)
             at += burst.length
         self.assertEqual(self.sender.in_flight, at // CHUNK * 1452)
         self.assertLessEqual(self.sender.in_flight, self.sender.congestion.window)
 
-    def test_the_end_of_a_stream_is_marked(self) -> None:
+    def fast(self, round_trip: float = 0.01) -> None:
+        """The path delivers a gigabyte a second, as is known by now."""
+        self.sender.congestion.window = 10**8
+        self.sender._pacer.set_rate(1e9, self.now)
+        self.now += round_trip  # tokens for a whole turn
+
+    def test_a_burst_takes_as_many_full_writes_as_the_tokens_allow(self) -> None:
+        self.open()
+        self.fast()
+        (whole,) = self.take()
+        self.assertEqual((whole.writes, whole.datagrams), (WRITES_A_TURN, WRITES_A_TURN * full_burst(CHUNK)))
+        self.now += 2.9 * MAX_BATCH / 1e9
+        (some,) = self.take()
+        self.assertEqual((some.writes, some.datagrams), (2, 2 * full_burst(CHUNK)))
+
+    def test_a_large_burst_ends_where_its_range_does(self) -> None:
+        self.open(size=full_burst(CHUNK) * CHUNK + 10)
+        self.open(3, size=100)
+        self.fast()
+        long, short = self.take()
+        self.assertEqual((long.writes, long.length), (2, full_burst(CHUNK) * CHUNK + 10))
+        self.assertEqual((short.channel, short.length), (3, 100))
+
+    def test_streams_take_turns_by_equal_bursts(self) -> None:
+        for number in (1, 3):
+            self.open(number)
+        sent = {1: 0, 3: 0}
+        for _ in range(2):
+            self.fast()
+            for burst in self.take():
+                sent[burst.channel] += burst.length
+        self.assertEqual(sent[1], sent[3])
+
+    def test_a_stream_is_done_when_all_of_it_is_acknowledged(self) -> None:
         self.open(size=CHUNK + 1)
         bursts = self.take(0.1)
-        self.assertEqual([burst.finished for burst in bursts][-1], True)
         self.assertEqual(sum(burst.length for burst in bursts), CHUNK + 1)
         self.sender.acknowledged(acknowledge((0, self.sequence - 1)), 0.2, sequences_used=self.sequence)
         self.assertTrue(self.sender.channels[1].done)
