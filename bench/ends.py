@@ -35,7 +35,7 @@ _CLIENT = "from bittrrt.app.program import main; main()"
 class Nowhere:
     """A sink of what nobody wants: with `paced`, its stream's window fills and stays full."""
 
-    def write(self, offset: int, chunks: list[bytes]) -> int:
+    def write(self, offset: int, chunks: list[bytes | memoryview]) -> int:
         """See `StreamSink`."""
         return sum(map(len, chunks))
 

@@ -24,7 +24,8 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 
-from bittrrt.net.port import LinkPort, SocketAddress
+from bittrrt.net.port import LinkPort
+from bittrrt.net.read_turn import SocketAddress
 
 reactor: Any = _reactor
 SIZE = 1452

@@ -50,7 +50,7 @@ class Repeated:
 class Counted:
     """A sink that keeps nothing."""
 
-    def write(self, offset: int, chunks: list[bytes]) -> int:
+    def write(self, offset: int, chunks: list[bytes | memoryview]) -> int:
         return sum(map(len, chunks))
 
 

@@ -43,8 +43,11 @@ class OrderedDigest:
         try:
             known = self.position - offset
             if 0 <= known < length:  # as before the lock was held, or left to whoever held it
-                joined = chunks[0] if len(chunks) == 1 else b"".join(chunks)  # six times the speed of one by one
-                self._take(memoryview(joined)[known:])
+                pieces = chunks if len(chunks[0]) >= STEP else (b"".join(chunks),)  # six times the speed of one by one
+                for piece in pieces:
+                    if known < len(piece):
+                        self._take(memoryview(piece)[max(known, 0) :])
+                    known -= len(piece)
         finally:
             self._lock.release()
 

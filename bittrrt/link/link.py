@@ -8,16 +8,16 @@ of a stream goes through that at once. A read that is one run, as nearly all of 
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Sequence
 from itertools import repeat
 
 from cryptography.exceptions import InvalidTag
 
 from ..errors import DatagramTooShort, EpochNotAccepted, NotAuthentic
-from ..wire.datagram import EPOCH_SIZE, HEADER_SIZE, NONCE_SIZE, OVERHEAD, UNLOSSY, Opened, Run, unpack_numbers
+from ..wire.datagram import DATA, LINK_CHANNEL, OVERHEAD, UNLOSSY, Opened, Run
 from .counters import Counters
 from .encryptor import CommEncryptor
-from .joined import JoinedBuffer
+from .read_buffer import LARGE, Group, ReadBuffer, Reads
 from .replay import ReplayFilter
 
 _UNLOSSY_BIT = UNLOSSY << 24
@@ -79,90 +79,91 @@ class Link:
 
         Those that follow one another in a stream are one `Run`.
         """
-        opened_runs: list[Run] = []
-        epoch, key = self.encryptor.current_receive_key
-        decrypt = key.decrypt
-        joined = after = end = -1  # what the next datagram has to have to join the run before it
-        payloads: list[bytes] = []
+        runs = _Runs()
+        self._open_one_by_one(datagrams, runs, counters)
+        return self._new_runs(runs, counters)
+
+    def open_reads_untrusted(self, buffer: ReadBuffer, reads: Reads, counters: Counters) -> list[Run]:
+        """The same of the datagrams of `reads`. The payloads of large ones are views, good until the next turn."""
+        runs = _Runs()
+        for group in buffer.groups(reads):
+            if not (group.in_place and self._open_in_place(buffer, group, runs)):
+                self._open_one_by_one(buffer.datagrams(group), runs, counters)
+        return self._new_runs(runs, counters)
+
+    def _open_one_by_one(self, datagrams: list[bytes], runs: _Runs, counters: Counters) -> None:
         for datagram in datagrams:
-            nonce = datagram[:NONCE_SIZE]
-            try:
-                if nonce[:EPOCH_SIZE] != epoch:
-                    raise InvalidTag
-                plain = decrypt(nonce, datagram[NONCE_SIZE:], b"")
-                word, sequence, offset = unpack_numbers(plain)
-                payload = plain[HEADER_SIZE:]
-            except (InvalidTag, ValueError, struct.error):  # slowly: another epoch, or for the name of what is wrong
-                opened = self._open(datagram, counters)
-                if opened is None:
-                    continue
+            opened = self._open(datagram, counters)
+            if opened is not None:
                 flags, channel, sequence, offset, payload = opened
-                word = flags << 24 | channel
-                epoch, key = self.encryptor.current_receive_key
-                decrypt = key.decrypt
-            if sequence == after and offset == end and word == joined:
-                payloads.append(payload)
-            else:
-                joined = word if word & _UNLOSSY_BIT else -1  # what may be lost stays apart
-                payloads = [payload]
-                opened_runs.append(Run(word >> 24, word & 0xFFFFFF, sequence, offset, payloads))
-            after = sequence + 1
-            end = offset + len(payload)
-        return self._new_runs(opened_runs, counters)
+                runs.add(flags << 24 | channel, sequence, offset, [payload], len(payload))
 
-    def open_joined_untrusted(self, joined: JoinedBuffer, length: int, size: int, counters: Counters) -> list[Run]:
-        """`open_burst_untrusted` of one read: `length` bytes, datagrams of `size` bytes, the last may have less."""
-        count = length // size
-        run = self._open_run(joined, count, size)
-        if run is None:
-            return self.open_burst_untrusted(joined.datagrams(length, size), counters)
-        runs = self._new_runs([run], counters)
-        if length % size:
-            runs += self.open_burst_untrusted([bytes(joined.received[count * size : length])], counters)
-        return runs
-
-    def _open_run(self, joined: JoinedBuffer, count: int, size: int) -> Run | None:
-        """`count` datagrams of `size` bytes, if all are authentic and one run of a stream; if not, None."""
-        if size <= OVERHEAD or not count:
-            return None
-        cut = joined.cut(size)
-        if count > len(cut.parts):
-            return None
+    def _open_in_place(self, buffer: ReadBuffer, group: Group, runs: _Runs) -> bool:
+        """Whether all of a group are authentic, and of the current epoch; if not, nothing has changed."""
         decrypt_into = self.encryptor.current_receive_key[1].decrypt_into  # which opens no other epoch's
+        parts, payloads = buffer.parts(group)
         try:
-            for nonce, sealed, opened in cut.parts[:count]:
+            for nonce, sealed, opened in parts:
                 decrypt_into(nonce, sealed, None, opened)
         except InvalidTag:
-            return None
-        headers = list(cut.headers(cut.opened[: count * cut.stride]))
+            return False
+        headers = buffer.headers(group)
         word, sequence, offset = headers[0]
-        offsets = range(offset, offset + count * cut.chunk_size, cut.chunk_size)
+        count, chunk_size = group.datagrams, group.size - OVERHEAD
+        offsets = range(offset, offset + count * chunk_size, chunk_size)
         expected = zip(repeat(word, count), range(sequence, sequence + count), offsets, strict=True)
-        if not word & _UNLOSSY_BIT or headers != list(expected):
-            return None
-        return Run(word >> 24, word & 0xFFFFFF, sequence, offset, [b"".join(cut.payloads[:count])], count)
+        if word & _UNLOSSY_BIT and headers == list(expected):
+            runs.add(word, sequence, offset, payloads, count * chunk_size)
+        else:
+            for (word, sequence, offset), payload in zip(headers, payloads, strict=True):
+                runs.add(word, sequence, offset, [payload], chunk_size)
+        return True
 
-    def _new_runs(self, runs: list[Run], counters: Counters) -> list[Run]:
+    def _new_runs(self, runs: _Runs, counters: Counters) -> list[Run]:
         """What of `runs` had not come before."""
         replay = self.replay
         new: list[Run] = []
-        for run in runs:
-            first, count = run.sequence, run.datagrams
-            if replay.accept_run(first, first + count - 1):
-                new.append(run)
+        for word, sequence, offset, payloads in runs.found:
+            if replay.accept_run(sequence, sequence + len(payloads) - 1):
+                new.append(_run(word, sequence, offset, payloads))
                 continue
-            offset = run.offset
-            payloads = run.payloads
-            if run.joined:
-                chunk_size = run.length // count
-                payloads = [payloads[0][at : at + chunk_size] for at in range(0, run.length, chunk_size)]
-            for sequence, payload in enumerate(payloads, first):  # each by itself
-                if replay.accept(sequence):
-                    new.append(Run(run.flags, run.channel, sequence, offset, [payload]))
+            at = offset
+            for number, payload in enumerate(payloads, sequence):  # each by itself
+                if replay.accept(number):
+                    new.append(_run(word, number, at, [payload]))
                 else:
                     counters.replayed += 1
-                offset += len(payload)
+                at += len(payload)
         for run in new:
             counters.received += run.datagrams
             counters.bytes_received += run.length + OVERHEAD * run.datagrams
         return new
+
+
+class _Runs:
+    """Authentic datagrams: those that follow one another in a stream are put together, what may be lost stays apart."""
+
+    __slots__ = ("_after", "_end", "_word", "found")
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, int, int, list[bytes | memoryview]]] = []
+        """Flags and channel in one word, sequence and offset of the first, and the payloads."""
+        self._word = self._after = self._end = -1  # what the next datagram has to have to join the ones before it
+
+    def add(self, word: int, sequence: int, offset: int, payloads: Sequence[bytes | memoryview], length: int) -> None:
+        """`length` bytes of payload have come."""
+        if sequence == self._after and offset == self._end and word == self._word:
+            self.found[-1][3].extend(payloads)
+        else:
+            self._word = word if word & _UNLOSSY_BIT else -1
+            self.found.append((word, sequence, offset, list(payloads)))
+        self._after = sequence + len(payloads)
+        self._end = offset + length
+
+
+def _run(word: int, sequence: int, offset: int, payloads: list[bytes | memoryview]) -> Run:
+    """Large chunks of a stream stay where they are: to copy them would take as long as to open them."""
+    flags, channel, count = word >> 24, word & 0xFFFFFF, len(payloads)
+    if not (len(payloads[0]) >= LARGE - OVERHEAD and channel != LINK_CHANNEL and flags & DATA and flags & UNLOSSY):
+        payloads = [b"".join(payloads)]
+    return Run(flags, channel, sequence, offset, payloads, count)

@@ -362,7 +362,7 @@ class DataPlane:
             else:
                 self._receiving.take_control(handler, run, now)
         elif flags & FLOW_CONTROL and flags & BINARY:
-            self._sending.acknowledged(handler, parse_acknowledgement_untrusted(run.payloads[0]), now)
+            self._sending.acknowledged(handler, parse_acknowledgement_untrusted(run.payload), now)
         elif flags & FLOW_CONTROL:
             self._receiving.take_probe(handler, now)
         elif flags & DATA and run.channel != LINK_CHANNEL:

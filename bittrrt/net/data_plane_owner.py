@@ -98,7 +98,7 @@ class DataPlaneOwner:
         data: list[Run] = []
         for run in runs:
             if run.flags == LINK_MESSAGE_FLAGS:
-                self._link_message_received(handler, Opened(*run[:4], run.payloads[0]))
+                self._link_message_received(handler, Opened(*run[:4], run.payload))
             else:
                 data.append(run)
         if data:

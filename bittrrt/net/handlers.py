@@ -3,7 +3,7 @@
     LinkPort.doRead -> datagramReceived -> Link.open_untrusted -> PeerAddress.heard
                           -> handle_heartbeat -> send -> LinkPort.write
                           -> listener.message_received
-    LinkPort.doRead -> burst_received, joined_received -> Link.open_burst_untrusted -> the same, a run at a time
+    LinkPort.doRead -> reads_received -> Link.open_reads_untrusted -> the same, a run at a time
 
 Nothing that `open_untrusted` did not let through is answered, logged, or counted as a sign of life.
 """
@@ -21,11 +21,11 @@ from ..link.counters import Counters
 from ..link.encryptor import CommEncryptor
 from ..link.full_burst import full_burst
 from ..link.heartbeats import ClientCountdown, RoundTripSample, ServerCountdown
-from ..link.joined import JoinedBuffer
 from ..link.link import Link
 from ..link.pacer import MAX_TOKENS
 from ..link.path import PathStatistics
 from ..link.peer_address import Address, PeerAddress
+from ..link.read_buffer import LARGE, ReadBuffer, Reads
 from ..settings import Settings, as_settings
 from ..wire.datagram import HEARTBEAT, HEARTBEAT_FLAGS, OVERHEAD, Opened, PortType, Run
 from ..wire.heartbeat import Heartbeat, answer_heartbeat, first_heartbeat, parse_heartbeat_untrusted
@@ -148,13 +148,14 @@ class PortHandler(DatagramProtocol, ABC):
         now = self.clock.monotonic()
         self._runs_received(self.link.open_burst_untrusted(datagrams, self.counters), addr, now)
 
-    def joined_received(self, joined: JoinedBuffer, length: int, size: int, addr: Address) -> None:
-        """Datagrams of one address came joined: `length` bytes, `size` in each, the last may have less."""
-        if self.link is None:
-            self.burst_received(joined.datagrams(length, size), addr)
+    def reads_received(self, buffer: ReadBuffer, reads: Reads, addr: Address) -> None:
+        """Datagrams of one address came in one turn of reading."""
+        lengths = reads.lengths
+        if self.link is None or (len(lengths) == 1 and lengths == reads.sizes and lengths[0] < LARGE):
+            self.burst_received(buffer.all_datagrams(reads), addr)
             return
         now = self.clock.monotonic()
-        self._runs_received(self.link.open_joined_untrusted(joined, length, size, self.counters), addr, now)
+        self._runs_received(self.link.open_reads_untrusted(buffer, reads, self.counters), addr, now)
 
     def _runs_received(self, runs: list[Run], addr: Address, now: float) -> None:
         if not runs:
@@ -162,12 +163,10 @@ class PortHandler(DatagramProtocol, ABC):
         self.path.last_heard = now
         others: list[Run] = []
         for run in runs:
-            flags, channel, sequence, offset, payloads, _ = run
-            count = run.datagrams
+            flags, channel, sequence, offset, _, count = run
             self._heard_from(addr, sequence + count - 1, run.length + OVERHEAD * count, now)
             if flags & HEARTBEAT:
-                for payload in payloads:
-                    self.handle_heartbeat(payload, addr, flags, channel, sequence, offset)
+                self.handle_heartbeat(run.payload, addr, flags, channel, sequence, offset)
             else:
                 others.append(run)
         if others and self.listener is not None:

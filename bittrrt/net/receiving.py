@@ -161,7 +161,7 @@ class Receiving:
         self._acknowledge_by = handler
         before = self._incoming.taken
         for first, last in self._receiver.data_received(LINK_CHANNEL, run.offset, run.length, now):
-            data = b"".join(run.payloads)[first - run.offset : last + 1 - run.offset]
+            data = run.payload[first - run.offset : last + 1 - run.offset]
             for message in self._incoming.put_untrusted(first, data):
                 if self._closed:
                     return
@@ -178,7 +178,7 @@ class Receiving:
         self._acknowledge_by = handler
         self._receiver.datagram_received(run.length, now)
         if self._order.is_newest(run.channel, run.sequence):
-            self._tell(self._listener.message_received, run.channel, run.payloads[0])
+            self._tell(self._listener.message_received, run.channel, run.payload)
         else:
             self.messages_late += 1
 
@@ -198,7 +198,7 @@ class Receiving:
             for first, last in self._receiver.data_received(channel, offset, length, now):
                 count, chunks = last - first + 1, payloads
                 if count != length:
-                    chunks = [b"".join(payloads)[first - offset : last + 1 - offset]]
+                    chunks = [run.payload[first - offset : last + 1 - offset]]
                 stream.sink.write(first, chunks)
                 stream.meter.add(count, now)
                 if not stream.paced:

@@ -69,7 +69,7 @@ class _InOrder:
         self._have = SpanSet()
         self._ready = ready
 
-    def write(self, offset: int, chunks: list[bytes]) -> int:
+    def write(self, offset: int, chunks: list[bytes | memoryview]) -> int:
         """See `StreamSink`."""
         data = b"".join(chunks)
         if offset == self.next and not self._early:

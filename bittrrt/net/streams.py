@@ -29,8 +29,11 @@ class StreamSource(Protocol):
 class StreamSink(Protocol):
     """What a receiving stream writes to; called in the reactor's thread."""
 
-    def write(self, offset: int, chunks: list[bytes]) -> int:
-        """Write the chunks, joined, at `offset`; how many bytes were new. What it raises ends the stream."""
+    def write(self, offset: int, chunks: list[bytes | memoryview]) -> int:
+        """Write the chunks, joined, at `offset`; how many bytes were new. What it raises ends the stream.
+
+        Views are good until it returns.
+        """
 
 
 class DataPlaneListener(Protocol):
@@ -82,7 +85,7 @@ class EarlyData:
         self._data = bytearray()
         self._have = SpanSet()
 
-    def write(self, offset: int, chunks: list[bytes]) -> int:
+    def write(self, offset: int, chunks: list[bytes | memoryview]) -> int:
         """See `StreamSink`. Raises `CreditExceeded` for too many pieces that do not touch."""
         if self._have.span_count >= MAX_EARLY_PIECES:
             raise CreditExceeded(f"{self.count} bytes came early in {MAX_EARLY_PIECES} pieces")

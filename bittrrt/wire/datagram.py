@@ -27,7 +27,6 @@ MAX_EPOCH: Final = 2**32 - 1
 _HEADER: Final = struct.Struct(">IQQ")  # flags and channel share the first word
 pack_numbers: Final = _HEADER.pack
 """The header of `flags << 24 | channel`, sequence and offset, for loops that have checked them."""
-unpack_numbers: Final = _HEADER.unpack_from
 """Those three numbers of a header; raises `struct.error` for fewer than 20 bytes."""
 
 
@@ -100,19 +99,20 @@ class Run(NamedTuple):
     """Of the first."""
     offset: int
     """Of the first."""
-    payloads: list[bytes]
-    joined: int = 0
-    """Datagrams, all of one size, whose payloads are one; 0 where each has its own."""
-
-    @property
-    def datagrams(self) -> int:
-        """How many."""
-        return self.joined or len(self.payloads)
+    payloads: list[bytes | memoryview]
+    """Their payloads, joined as it was cheapest; views are good until who gets the run returns."""
+    datagrams: int = 1
+    """How many."""
 
     @property
     def length(self) -> int:
         """Bytes of payload in all."""
         return sum(map(len, self.payloads))
+
+    @property
+    def payload(self) -> bytes:
+        """All of it, to keep."""
+        return b"".join(self.payloads)
 
 
 def pack_header(flags: int, channel: int, sequence: int, offset: int) -> bytes:

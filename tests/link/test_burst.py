@@ -61,7 +61,7 @@ class BurstTests(SynchronousTestCase):
         datagrams = self.burst(200) + self.burst(200, 200) + self.burst(100, 600) + self.burst(100, 700, channel=7)
         datagrams += [self.sender.seal(b"", MESSAGE_FLAGS, 9), self.sender.seal(b"", MESSAGE_FLAGS, 9)]
         datagrams.append(self.sender.seal(b"x", HEARTBEAT_FLAGS))
-        found = [(run.channel, run.offset, len(run.payloads)) for run in self.open(datagrams)]
+        found = [(run.channel, run.offset, run.datagrams) for run in self.open(datagrams)]
         self.assertEqual(found, [(5, 0, 4), (5, 600, 1), (7, 700, 1), (9, 0, 1), (9, 0, 1), (0, 0, 1)])
 
     def test_every_bad_datagram_is_dropped_by_its_name_and_the_rest_is_taken(self) -> None:
@@ -71,7 +71,7 @@ class BurstTests(SynchronousTestCase):
         datagrams[5] = b"\xff" * 4 + datagrams[5][4:]
         datagrams[7] = datagrams[6]
         datagrams[9] = b""
-        found = [(run.offset, len(run.payloads)) for run in self.open(datagrams)]
+        found = [(run.offset, run.datagrams) for run in self.open(datagrams)]
         self.assertEqual(found, [(0, 1), (200, 1), (400, 1), (600, 1), (800, 1)])
         counted = self.counters.as_dict()
         dropped = {name: counted[name] for name in ("not_authentic", "too_short", "epoch_not_accepted", "replayed")}
@@ -91,7 +91,7 @@ class BurstTests(SynchronousTestCase):
         self.sender.encryptor._next_send_epoch()
         datagrams += self.burst(300, 600)
         (run,) = self.open(datagrams)
-        self.assertEqual((run.offset, len(run.payloads)), (0, 9))
+        self.assertEqual((run.offset, run.datagrams), (0, 9))
 
     def test_datagrams_of_any_length_among_others_are_counted_and_cost_nothing_else(self) -> None:
         datagrams = self.burst(200)
@@ -127,7 +127,7 @@ class BurstTests(SynchronousTestCase):
         parts = random.randrange(1, len(datagrams))
         runs = [*receiver.open_burst_untrusted(datagrams[:parts], counters)]
         runs += receiver.open_burst_untrusted(datagrams[parts:], counters)
-        sequences = [run.sequence + at for run in runs for at in range(len(run.payloads))]
+        sequences = [run.sequence + at for run in runs for at in range(run.datagrams)]
         self.assertEqual(sorted(sequences), list(range(20)))
         self.assertEqual((counters.received, counters.replayed), (20, 10))
         self.assertEqual(receiver.replay.received.get_spans(), [(0, 19)])

@@ -12,8 +12,9 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittrrt.link.joined import JoinedBuffer
-from bittrrt.net.port import LinkPort, SocketAddress
+from bittrrt.link.read_buffer import ReadBuffer, Reads
+from bittrrt.net.port import LinkPort
+from bittrrt.net.read_turn import SocketAddress, TurnReader
 
 UDP_SEGMENT, UDP_GRO, SO_RXQ_OVFL = 103, 104, 40
 PEER = ("192.0.2.1", 6712)
@@ -45,7 +46,7 @@ class FakeSocket:
     """A socket whose kernel does as it is told."""
 
     def __init__(self) -> None:
-        self.arrived: list[tuple[bytes, Any, list[tuple[int, int, bytes]]] | OSError] = []
+        self.arrived: list[tuple[bytes, Any] | OSError] = []
         self.sent: list[tuple[bytes, int]] = []
         """What went out, and the segment size it was to be cut to; 0: a plain datagram."""
         self.send_errors: list[int] = []
@@ -79,7 +80,7 @@ class FakeSocket:
     def getsockopt(self, level: int, option: int) -> int:
         return self.options.get((level, option), 212_992)
 
-    def _next(self) -> tuple[bytes, Any, list[tuple[int, int, bytes]]]:
+    def _next(self) -> tuple[bytes, Any]:
         self.reads += 1
         if not self.arrived:
             raise BlockingIOError(errno.EAGAIN, "nothing")
@@ -89,14 +90,13 @@ class FakeSocket:
         return first
 
     def recvfrom(self, size: int) -> tuple[bytes, Any]:
-        data, address, _ = self._next()
+        data, address = self._next()
         return data[:size], address
 
-    def recvmsg_into(self, buffers: Iterable[memoryview], room: int) -> tuple[int, list[Any], int, Any]:
-        data, address, controls = self._next()
-        (buffer,) = buffers
+    def recvfrom_into(self, buffer: memoryview) -> tuple[int, Any]:
+        data, address = self._next()
         buffer[: len(data)] = data
-        return len(data), controls, 0, address
+        return len(data), address
 
     def _send(self, data: bytes, size: int) -> int:
         number = self.send_errors.pop(0) if self.send_errors else 0
@@ -152,31 +152,29 @@ class Bursts(Single):
         self._keep(datagrams, address)
 
 
-class Joined(Bursts):
-    """Keeps what comes joined by its bytes and size, among the single ones."""
+class Turns(Bursts):
+    """Keeps what it gets, turn by turn."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.got: list[object] = []
-
-    def burst_received(self, datagrams: list[bytes], address: SocketAddress) -> None:
-        self.got += datagrams
-
-    def joined_received(self, joined: JoinedBuffer, length: int, size: int, address: SocketAddress) -> None:
-        self.got.append((bytes(joined.received[:length]), size))
-        self._keep([], address)
+    def reads_received(self, buffer: ReadBuffer, reads: Reads, address: SocketAddress) -> None:
+        self.burst_received(buffer.all_datagrams(reads), address)
 
 
 class PlainPort(LinkPort):
-    """As on a system without segmentation and coalescing."""
+    """As on a system without segmentation, coalescing, and calls that take many datagrams."""
 
     offload = False
+
+    def make_reader(self) -> TurnReader:
+        return TurnReader(ReadBuffer())
 
 
 class OffloadPort(LinkPort):
     """As on Linux, wherever the test runs: for fake sockets."""
 
     offload = True
+
+    def make_reader(self) -> TurnReader:
+        return TurnReader(ReadBuffer())
 
 
 class FakeKernelTestCase(SynchronousTestCase):
@@ -197,4 +195,4 @@ class FakeKernelTestCase(SynchronousTestCase):
         return port
 
     def arrive(self, *datagrams: bytes, address: Any = PEER) -> None:
-        self.socket.arrived += [(datagram, address, []) for datagram in datagrams]
+        self.socket.arrived += [(datagram, address) for datagram in datagrams]

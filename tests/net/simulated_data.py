@@ -70,7 +70,7 @@ class MemorySink:
         self.written = 0
         self.fails_after: int | None = None
 
-    def write(self, offset: int, chunks: list[bytes]) -> int:
+    def write(self, offset: int, chunks: list[bytes | memoryview]) -> int:
         if self.fails_after is not None and self.written >= self.fails_after:
             raise OSError("no space left")
         joined = b"".join(chunks)

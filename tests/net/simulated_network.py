@@ -22,7 +22,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from bittrrt.link.read_buffer import ReadBuffer
 from bittrrt.net.port import LinkPort
+from bittrrt.net.read_turn import TurnReader
 
 SERVER_HOST = "192.0.2.1"
 CLIENT_HOST = "198.51.100.7"
@@ -250,11 +252,22 @@ class SimulatedSocket:
         data, address = self.arrived.popleft()
         return data[:size], address
 
+    def recvfrom_into(self, buffer: memoryview) -> tuple[int, Address]:
+        data, address = self.recvfrom(len(buffer))
+        buffer[: len(data)] = data
+        return len(data), address
+
+
+_reader = TurnReader(ReadBuffer())
+
 
 class SimulatedPort(LinkPort):
     """The port itself, on a socket of the network that its reactor is."""
 
     offload = False
+
+    def make_reader(self) -> TurnReader:
+        return _reader
 
     def createInternetSocket(self) -> Any:
         return SimulatedSocket(cast("SimulatedNetwork", self.reactor))

@@ -219,7 +219,7 @@ class ScatteredDataTests(SimulatedDataTestCase):
 
     def test_holes_are_bounded_over_all_channels_together(self) -> None:
         class Nowhere:
-            def write(self, offset: int, chunks: list[bytes]) -> int:
+            def write(self, offset: int, chunks: list[bytes | memoryview]) -> int:
                 return sum(map(len, chunks))
 
         self.patch(receiver, "MAX_HOLES", 5000)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from typing import cast
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
-from bittrrt.net.port import HAND_ON, LARGE, READS_A_TURN
+from bittrrt.link.pacer import TICK
+from bittrrt.link.read_buffer import SLOTS
+from bittrrt.net.port import FIRST_READS, LEAST_READS, ROOMY, SEVERAL
 
-from .fake_socket import OTHER, PEER, SO_RXQ_OVFL, UDP_GRO, FakeKernelTestCase, Joined, Single
+from .fake_socket import OTHER, PEER, UDP_GRO, FakeKernelTestCase, Single, Turns
 
 
 class ReadTests(FakeKernelTestCase):
@@ -27,48 +28,18 @@ class ReadTests(FakeKernelTestCase):
     def test_a_flood_of_small_datagrams_is_read_in_bounded_turns(self) -> None:
         self.port.prepare_for_bulk()
         self.arrive(*[b"%d" % number for number in range(1000)])
-        self.port.doRead()
-        self.assertEqual(self.protocol.datagrams, [b"%d" % number for number in range(READS_A_TURN)])
+        for _ in range(3):
+            self.port.doRead()
+        turns = [len(burst) for burst in self.protocol.bursts]
+        self.assertEqual(turns, [FIRST_READS, SLOTS, SLOTS])
+        self.assertEqual(self.protocol.datagrams, [b"%d" % number for number in range(sum(turns))])
 
     def test_a_flood_of_large_datagrams_is_bounded_by_its_bytes(self) -> None:
         self.port.prepare_for_bulk()
         self.arrive(*[bytes(60_000)] * 100)
-        self.port.doRead()
-        self.assertEqual(len(self.protocol.datagrams), 5)  # the first count over 256 KiB
-
-    def test_joined_datagrams_are_cut_where_the_kernel_says(self) -> None:
-        self.port.prepare_for_bulk()
-        controls = [(socket.IPPROTO_UDP, UDP_GRO, struct.pack("=i", 4))]
-        self.socket.arrived = [(b"aaaabbbbcc", PEER, controls), (b"ddddeeee", PEER, controls)]
-        self.port.doRead()
-        self.assertEqual(self.protocol.bursts, [[b"aaaa", b"bbbb", b"cc", b"dddd", b"eeee"]])
-
-    def test_joined_datagrams_go_together_to_who_takes_them_so_after_what_came_before(self) -> None:
-        protocol = Joined()
-        protocol.raises = [ZeroDivisionError()]
-        port = self.listen(protocol)
-        port.prepare_for_bulk()
-        controls = [(socket.IPPROTO_UDP, UDP_GRO, struct.pack("=i", 4))]
-        self.socket.arrived = [(b"one", PEER, []), (b"aaaabbbbcc", PEER, controls), (b"two", PEER, [])]
-        self.assertIsNone(port.doRead())
-        self.assertEqual(protocol.got, [b"one", (b"aaaabbbbcc", 4), b"two"])
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-    def test_a_large_datagram_is_not_copied_to_be_opened(self) -> None:
-        protocol = Joined()
-        port = self.listen(protocol)
-        port.prepare_for_bulk()
-        large, small = bytes(LARGE), bytes(LARGE - 1)
-        self.arrive(large, small, large)
-        port.doRead()
-        self.assertEqual(protocol.got, [(large, LARGE), small, (large, LARGE)])
-
-    def test_a_size_that_cuts_nothing_leaves_the_datagram_whole(self) -> None:
-        self.port.prepare_for_bulk()
-        for size in (0, 4, 9):
-            self.socket.arrived = [(b"aaaa", PEER, [(socket.IPPROTO_UDP, UDP_GRO, struct.pack("=i", size))])]
+        for _ in range(3):
             self.port.doRead()
-        self.assertEqual(self.protocol.bursts, [[b"aaaa"]] * 3)
+        self.assertEqual([len(burst) for burst in self.protocol.bursts], [FIRST_READS, LEAST_READS, LEAST_READS])
 
     def test_an_empty_datagram_is_handed_on(self) -> None:
         for prepare in (lambda: None, self.port.prepare_for_bulk):
@@ -86,11 +57,16 @@ class ReadTests(FakeKernelTestCase):
         self.assertEqual(self.protocol.bursts, [[b"1", b"2"], [b"3"], [b"4"]])
         self.assertEqual(self.protocol.addresses, [PEER, OTHER, PEER])
 
-    def test_single_datagrams_are_gathered_up_to_a_limit(self) -> None:
-        self.port.prepare_for_bulk()
-        self.arrive(*[bytes(1200)] * 40)
-        self.port.doRead()
-        self.assertEqual([len(burst) for burst in self.protocol.bursts], [HAND_ON, 40 - HAND_ON])
+    def test_a_turn_goes_as_it_lies_to_who_takes_it_so(self) -> None:
+        protocol = Turns()
+        protocol.raises = [ZeroDivisionError()]
+        port = self.listen(protocol)
+        port.prepare_for_bulk()
+        self.arrive(b"1", b"2")
+        self.arrive(b"3", address=OTHER)
+        self.assertIsNone(port.doRead())
+        self.assertEqual(protocol.bursts, [[b"1", b"2"], [b"3"]])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_the_address_is_the_sockets_with_its_scope(self) -> None:
         address = ("fe80::1", 6712, 0, 3)
@@ -148,13 +124,6 @@ class ReadTests(FakeKernelTestCase):
         self.assertIsNone(self.port.doRead())
         self.assertEqual((self.protocol.bursts, self.port.counters.unread), ([], {}))
 
-    def test_the_kernels_count_of_drops_is_kept(self) -> None:
-        self.port.prepare_for_bulk()
-        for total in (3, 9):
-            self.socket.arrived.append((b"x", PEER, [(socket.SOL_SOCKET, SO_RXQ_OVFL, struct.pack("=I", total))]))
-        self.port.doRead()
-        self.assertEqual(self.port.counters.overflowed, 9)
-
     def test_a_kernel_without_coalescing_is_read_datagram_by_datagram(self) -> None:
         self.socket.refused_options = {(socket.IPPROTO_UDP, UDP_GRO)}
         self.port.prepare_for_bulk()
@@ -162,6 +131,50 @@ class ReadTests(FakeKernelTestCase):
         self.arrive(b"1", b"2")
         self.port.doRead()
         self.assertEqual(self.protocol.bursts, [[b"1", b"2"]])
+
+
+class AwaitTests(FakeKernelTestCase):
+    """Several that came one by one: what follows them shares a turn."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.socket.options[socket.SOL_SOCKET, socket.SO_RCVBUF] = ROOMY
+        self.port.prepare_for_bulk()
+
+    def turn(self, count: int) -> bool:
+        """A turn that brings so many; whether the port reads on at once."""
+        self.arrive(*[bytes(1200)] * count)
+        self.port.doRead()
+        return self.port in self.reactor.readers
+
+    def test_after_several_the_port_waits_a_tick(self) -> None:
+        self.assertTrue(self.turn(SEVERAL - 1))
+        self.assertFalse(self.turn(SEVERAL))
+        self.reactor.advance(TICK)
+        self.assertIn(self.port, self.reactor.readers)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_what_is_left_is_read_at_once(self) -> None:
+        self.turn(1)
+        self.arrive(*[bytes(1200)] * 10)
+        self.assertTrue(self.turn(SLOTS))
+
+    def test_a_small_receive_buffer_is_read_at_once(self) -> None:
+        self.port.counters.receive_buffer = ROOMY - 1
+        self.assertTrue(self.turn(SEVERAL))
+
+    def test_stop_listening_ends_the_wait(self) -> None:
+        self.turn(SEVERAL)
+        stopped = self.port.stopListening()
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual((self.reactor.readers, self.reactor.getDelayedCalls()), (set(), []))
+
+    def test_a_port_that_is_closed_by_what_it_brought_does_not_wait(self) -> None:
+        self.protocol.stop_at = SEVERAL
+        self.turn(SEVERAL)
+        self.reactor.advance(TICK)
+        self.assertEqual((self.reactor.readers, self.reactor.getDelayedCalls()), (set(), []))
 
 
 class OpenAndCloseTests(FakeKernelTestCase):

@@ -16,7 +16,8 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bittrrt.link.full_burst import MAX_BATCH
-from bittrrt.net.port import LinkPort, PortCounters, SocketAddress
+from bittrrt.net.port import LinkPort, PortCounters
+from bittrrt.net.read_turn import SocketAddress
 
 from .fake_socket import Bursts, FakeReactor, PlainPort, Single
 
