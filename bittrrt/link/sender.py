@@ -88,6 +88,7 @@ class Sender:
         self._limits = Limits(now)
         self._turns: deque[SendChannel] = deque()
         self._probes = 0  # datagrams that may leave in spite of window and pacing
+        self._rested = False  # nothing was on its way, or to go, when `next_burst` looked last
         self._last_sent_at = now
         self._peer_window = 0  # bytes, the most credit ever seen ahead of what had arrived
         self._peer_room = 0  # bytes, the credit ahead of what had arrived when it last said
@@ -122,6 +123,15 @@ class Sender:
         """Bytes on their way, whole datagrams."""
         return self._in_flight.bytes
 
+    @property
+    def resting(self) -> bool:
+        """Whether there is nothing to send, and nothing on its way: so it is all the time at an end that receives."""
+        if self._rested:
+            for channel in self._turns:
+                if channel.waiting:
+                    self._rested = False
+        return self._rested
+
     def datagram_sent(self, sequence: int, size: int, now: float) -> None:
         """A datagram of `size` bytes that is never sent again has left, a lossy message: it counts in the window."""
         self._record(
@@ -151,6 +161,7 @@ class Sender:
             return None
         channel = self._next_channel(now)
         if channel is None:
+            self._rested = not self._in_flight.bytes
             return None
         if channel.limit:
             tokens = min(tokens, channel.limit.available(now))
@@ -244,6 +255,7 @@ class Sender:
         self._in_flight.sent(sent)
         self._pacer.spend(sent.size_of(sent.outstanding))
         self._last_sent_at = sent.at
+        self._rested = False
 
     # --- what became of it -------------------------------------------------------------------------------------------
 
@@ -355,6 +367,8 @@ class Sender:
 
     def next_timeout(self) -> float | None:
         """When to call `on_timeout` and `next_burst` again; None if only the shell or the peer can change anything."""
+        if self.resting:
+            return None
         loss, send = self._loss_time(), self._send_time()
         if loss is None or (send is not None and send < loss):
             return send

@@ -206,10 +206,11 @@ class Sending:
     def send_due(self, now: float) -> bool:
         """Send what is due, but for more than the bytes of four writes; whether more may be due when it ended."""
         sender = self._sender
-        sender.on_timeout(now)
         self.withheld = False
         writes = 0
-        while writes < WRITES_A_TURN:
+        if not sender.resting:
+            sender.on_timeout(now)
+        while writes < WRITES_A_TURN and not sender.resting:
             burst = sender.next_burst(now)
             taken = 0 if burst is None else self._send_burst(burst)
             if not taken:
