@@ -15,14 +15,14 @@ from ..settings import Settings, default_home
 _MODULES: Final = {
     "check": "check",
     "clients": "key_commands",
-    "get": "put_get",
+    "get": "session_commands",
     "history": "history",
     "invite": "key_commands",
     "join": "join",
-    "ls": "ls",
+    "ls": "session_commands",
     "page": "page_command",
-    "ping": "ping",
-    "put": "put_get",
+    "ping": "session_commands",
+    "put": "session_commands",
     "status": "key_commands",
     "top": "top",
 }

@@ -82,6 +82,12 @@ class ImportTests(SimulatedLinkTestCase):
         )  # fmt: skip
         return set(done.stdout.split())
 
+    def test_a_command_imports_nothing_that_takes_long_before_its_first_packet_has_left(self) -> None:
+        modules = self.modules_after("from bittrrt.app.cli import main; main.get_command(None, 'put')")
+        self.assertIn("bittrrt.net.begun_connection", modules)
+        late = {"asyncio", "cryptography", "OpenSSL", "rich", "tomllib", "twisted", "bittrrt.wire.transfer_messages"}
+        self.assertEqual(late & modules, set())
+
     def test_a_put_imports_what_only_a_session_needs_when_its_rendezvous_is_on_the_way(self) -> None:
         modules = self.modules_after("import bittrrt.app.put_get")
         self.assertIn("bittrrt.net.rendezvous_client", modules)
