@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -93,6 +92,8 @@ def settings_from_options(options: Mapping[str, Any], config_file: str | None = 
 
 def read_config_file(path: str) -> dict[str, Any]:
     """The settings in a TOML file, by their names. Raises `SettingsError` if one of them cannot be used."""
+    import tomllib  # noqa: PLC0415  2 ms, which a client's start should not take
+
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

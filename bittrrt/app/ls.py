@@ -17,9 +17,9 @@ from ..net.tally import Tally
 from ..net.transfer_jobs import TransferJob
 from ..net.transfer_link import TransferLink
 from ..wire.transfer_messages import Listed
+from .begun_session import BegunSession
 from .opening import session_opener
 from .plain_text import plain
-from .remote import remote_of
 from .running import run_command
 
 _HALF_A_YEAR: Final = 182 * 86400  # seconds; `ls` shows the year of what is older instead of the hour
@@ -63,19 +63,14 @@ def _ignore_loss(_: Any) -> None:
     """Another session comes."""
 
 
-@click.command("ls")
-@click.argument("target", metavar="HOST:[PATH]")
-@click.option("-l", "--long", "as_long", is_flag=True, help="Modes, sizes and times too.")
-@click.pass_context
-def ls_command(ctx: click.Context, target: str, as_long: bool) -> None:
-    """List what the server HOST shows."""
-    remote = remote_of(target)
+def run_ls(begun: BegunSession, path: str, *, as_long: bool) -> None:
+    """List `path`, and end the program."""
 
     def show(entry: Listed) -> None:
         click.echo(_long(entry, time.time()) if as_long else _name(entry))
 
-    listing = Listing(remote.path.rstrip("/"), show)
-    link = TransferLink(session_opener(ctx, remote.host), listing, lambda line: click.echo(line, err=True))
+    listing = Listing(path, show)
+    link = TransferLink(session_opener(begun), listing, lambda line: click.echo(line, err=True))
 
     async def run(reactor: Any) -> int:
         reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(link.stop()))

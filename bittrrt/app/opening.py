@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from ..errors import SettingsError
 from ..files.home import Home
 from ..files.identity import Identity, load_identity
-from ..files.known_servers import KnownServers
 from ..net.session_opener import SessionOpener
+from .begun_session import BegunSession
 
 
 def known_identity(home: Home) -> Identity:
@@ -21,10 +19,12 @@ def known_identity(home: Home) -> Identity:
     return identity
 
 
-def session_opener(ctx: click.Context, host: str, *, heartbeat: int | None = None) -> SessionOpener:
-    """Opens sessions with the server that a person calls `host`. `heartbeat` in milliseconds; None for the server's."""
+def session_opener(begun: BegunSession, *, heartbeat: int | None = None) -> SessionOpener:
+    """Opens sessions with a server, the first by the connection to it that has begun.
+
+    `heartbeat` in milliseconds; None for the server's.
+    """
     from twisted.internet import reactor  # noqa: PLC0415  not before there is use for it
 
-    home = Home(ctx.obj.home)
-    server = KnownServers(home).resolve(host)
-    return SessionOpener(reactor, ctx.obj, known_identity(home), server, heartbeat=heartbeat)
+    identity = known_identity(Home(begun.settings.home))
+    return SessionOpener(reactor, begun.settings, identity, begun.server, heartbeat=heartbeat, begun=begun.connection)

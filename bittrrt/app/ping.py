@@ -18,6 +18,7 @@ from ..link.quantiles import Quantiles
 from ..net.client_connection import ClientConnection, HeartbeatRound, PortReport
 from ..net.session_opener import SessionOpener
 from ..wire.datagram import PortType
+from .begun_session import BegunSession
 from .kept_link import KeptLink
 from .link_recorder import LinkRecorder
 from .opening import session_opener
@@ -265,27 +266,10 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f}%"
 
 
-@click.command("ping")
-@click.argument("host")
-@click.option("--count", "-c", type=click.IntRange(min=1), help="Stop after so many heartbeats.")
-@click.option(
-    "--interval", "-i", type=click.IntRange(10, 3_600_000), help="Milliseconds.  [default: as the server says]"
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a heartbeat, and one at the end.")
-@click.option("--no-history", is_flag=True, help="Do not record it for bittrrt history.")
-@click.pass_context
-def ping_command(
-    ctx: click.Context, host: str, count: int | None, interval: int | None, as_json: bool, no_history: bool
-) -> None:
-    """Show the three ports of the link with HOST, live.
-
-    Times are milliseconds. 'there' and 'back' are what was lost on the way to the server and from it. 'clock' is how
-    far the server's clock is from this one; within its error, asymmetry of the path cannot be seen.
-
-    The exit status is 0 only if heartbeats came back on all three ports.
-    """
-    opener = session_opener(ctx, host, heartbeat=interval)
-    home = Home(ctx.obj.home)
+def run_ping(begun: BegunSession, *, count: int | None, interval: int | None, as_json: bool, no_history: bool) -> None:
+    """Ping, and end the program. `count`: None to go on; `interval` in milliseconds, None for the server's."""
+    opener = session_opener(begun, heartbeat=interval)
+    home = Home(begun.settings.home)
 
     def warn(text: str) -> None:
         click.echo(text, err=True)

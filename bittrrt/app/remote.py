@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from ..errors import SettingsError
-from ..wire.transfer_messages import MAX_MTU, MIN_MTU
+from ..wire.datagram import MAX_MTU, MIN_MTU
 
 _REMOTE: Final = re.compile(r"(\[[^\]/]*\](?::[0-9]{1,5})?|[^:/\[\]]+(?::[0-9]{1,5}(?=:))?):(.*)", re.DOTALL)
 _RATE: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([KMG]?)", re.ASCII | re.IGNORECASE)

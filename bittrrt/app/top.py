@@ -15,6 +15,7 @@ from ..net.client_connection import ClientConnection, HeartbeatRound
 from ..net.clock import SYSTEM_CLOCK, Clock
 from ..net.session_opener import SessionOpener
 from .admin_client import AdminClient
+from .begun_session import begun_session
 from .kept_link import KeptLink
 from .opening import session_opener
 from .running import run_command
@@ -165,7 +166,7 @@ def top_command(ctx: click.Context, host: str | None, interval: int) -> None:
     if host is None:
         run_command(ServerTop(AdminClient(Home(ctx.obj.home), reactor), screen).run)
         return
-    opener = session_opener(ctx, host, heartbeat=interval)
     if not screen.is_terminal:
         raise SettingsError(f"a picture that goes on takes a terminal: run bittrrt ping {host}")
-    run_command(LinkTop(opener, screen).run)
+    with begun_session(ctx.obj, host) as begun:
+        run_command(LinkTop(session_opener(begun, heartbeat=interval), screen).run)

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 from twisted.internet import defer
 from twisted.internet import error as failures
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import NetstringReceiver
@@ -42,11 +41,12 @@ from ..wire.messages import (
     encode_message,
     parse_server_message_untrusted,
 )
+from .begun_connection import BegunConnection
 from .clock import SYSTEM_CLOCK, Clock
-from .rendezvous_watcher import ConnectingReactor, RendezvousWatcher, WatchedReactor
+from .connecting import connect
+from .rendezvous_watcher import RendezvousWatcher, WatchedReactor
 from .tls import ConnectionCreator, exporter, peer_fingerprint, terms_of
 
-CONNECT_TIME_LIMIT: Final = 10.0  # seconds: three lost SYNs
 ANSWER_TIME_LIMIT: Final = 10.0  # seconds for the handshake and the answer
 
 _NEW_LINK: Final = "ask the server's owner for a new link (bittrrt invite) and run: bittrrt join LINK"
@@ -163,11 +163,13 @@ async def rendezvous(
     *,
     watcher: RendezvousWatcher | None = None,
     clock: Clock = SYSTEM_CLOCK,
-    connecting: Callable[[], object] | None = None,
+    begun: BegunConnection | None = None,
+    greeted: Callable[[], object] | None = None,
 ) -> Answer:
     """Say `make_message(exporter)` to the server at HOST:PORT and return what it answers.
 
-    `connecting` is called when the first packet has left, and there is nothing to do until another comes.
+    `begun`: a connection there, which is used if it can be. `greeted` is called when TLS's first message, the
+    ClientHello, has left, and there is nothing to do until the server's comes.
 
     Raises a `LinkError` for everything that can go wrong, a refusal included; what `check_key` raises, as it is; and
     `CancelledError` when cancelled. The connection is closed then, as it always is.
@@ -175,14 +177,13 @@ async def rendezvous(
     where = show_host_port(host, port)
     result: Deferred[Answer] = Deferred(lambda _: connection.wrappedProtocol.abandon())
     network = reactor if watcher is None else WatchedReactor(reactor, watcher)
-    if connecting is not None:
-        network = ConnectingReactor(network, connecting)
-    endpoint = HostnameEndpoint(network, host.encode("idna"), port, timeout=CONNECT_TIME_LIMIT)
     inner = Factory.forProtocol(lambda: RendezvousClient(check_key, make_message, result, clock, watcher))
     factory = TLSMemoryBIOFactory(creator, isClient=True, wrappedFactory=inner, clock=reactor)
     factory.noisy = inner.noisy = False
     try:
-        connection: Any = await endpoint.connect(factory)
+        connection: Any = await connect(network, host, port, factory, None if begun is None else begun.take())
+        if greeted is not None:  # TLS has its turn after us, and the reactor writes at the end of this turn or the next
+            reactor.callLater(0, reactor.callLater, 0, greeted)
         answer = await result.addTimeout(ANSWER_TIME_LIMIT, reactor)
     except LinkError as error:
         raise type(error)(f"{where}: {error}") if isinstance(error, NotBittrRt) else error from None

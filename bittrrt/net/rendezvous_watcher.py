@@ -7,12 +7,12 @@ RendezvousClient.handshakeCompleted --------------> secured
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IReactorPluggableNameResolver
+from twisted.internet.interfaces import IHostnameResolver, IHostResolution
 from zope.interface import implementer
 
+from .connecting import ReactorWrapper
 from .tls import TlsTerms
 
 
@@ -29,43 +29,12 @@ class RendezvousWatcher(Protocol):
         """TLS is up, with the holder of that key. Whether it is the right one was not looked at yet."""
 
 
-@implementer(IReactorPluggableNameResolver)
-class _ReactorWrapper:
-    """A reactor, but for what is made otherwise."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self.nameResolver: Any = reactor.nameResolver
-
-    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
-        """See `IReactorPluggableNameResolver`."""
-        before: IHostnameResolver = self._reactor.installNameResolver(resolver)
-        return before
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
-
-
-class WatchedReactor(_ReactorWrapper):
+class WatchedReactor(ReactorWrapper):
     """A reactor whose name resolver tells what it found."""
 
     def __init__(self, reactor: Any, watcher: RendezvousWatcher) -> None:
         super().__init__(reactor)
         self.nameResolver = _WatchedResolver(reactor.nameResolver, watcher)
-
-
-class ConnectingReactor(_ReactorWrapper):
-    """A reactor that tells when the first packet of a TCP connection has left."""
-
-    def __init__(self, reactor: Any, connecting: Callable[[], object]) -> None:
-        super().__init__(reactor)
-        self._connecting = connecting
-
-    def connectTCP(self, *args: Any, **kwargs: Any) -> Any:
-        """See `IReactorTCP`. The call that connects waits for its turn by now, so the one made here comes after it."""
-        connector = self._reactor.connectTCP(*args, **kwargs)
-        self._reactor.callLater(0, self._connecting)
-        return connector
 
 
 @implementer(IHostnameResolver)

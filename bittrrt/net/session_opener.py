@@ -1,7 +1,7 @@
 """Opens sessions with one server: the rendezvous first, then the link.
 
-begin --> rendezvous ==SYN==> ...         a program imports meanwhile what only a session needs: it takes a moment
-open  --------^----------> ... answer --> ClientConnection, whose heart beats
+begin --> rendezvous ==ClientHello==> ...     a program imports meanwhile what only a session needs: it takes a moment
+open  --------^--------------> ... answer --> ClientConnection, whose heart beats
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..link.encryptor import CommEncryptor
 from ..settings import Settings
 from ..wire.datagram import PortType
 from ..wire.messages import Open, Welcome
+from .begun_connection import BegunConnection
 from .clock import SYSTEM_CLOCK, Clock
 from .rendezvous_client import Answer, rendezvous
 from .rendezvous_watcher import RendezvousWatcher
@@ -54,8 +55,12 @@ class SessionOpener:
         clock: Clock = SYSTEM_CLOCK,
         port_class: type[LinkPort] | None = None,
         watcher: RendezvousWatcher | None = None,
+        begun: BegunConnection | None = None,
     ) -> None:
-        """`heartbeat` in milliseconds; None for the server's. `port_class`: None for that of every program."""
+        """`heartbeat` in milliseconds; None for the server's. `port_class`: None for that of every program.
+
+        `begun`: a connection to the server, for the first rendezvous. It is its maker's to close.
+        """
         self.reactor = reactor
         self.settings = settings
         self.server = server
@@ -65,21 +70,27 @@ class SessionOpener:
         self._watcher = watcher
         self._creator = ConnectionCreator(identity)
         self._cipher = preferred_cipher(clock.monotonic)
-        self._begun: Deferred[tuple[CommEncryptor, Answer]] | None = None
+        self._begun = begun
+        self._asked: Deferred[tuple[CommEncryptor, Answer]] | None = None
 
     def begin(self) -> Deferred[None]:
-        """Begin the rendezvous of the first `open`. Fires when its first packet has left, or when it has ended."""
+        """Begin the rendezvous of the first `open`. Fires when TLS's first message has left, or when it has ended."""
         left: Deferred[None] = Deferred()
 
-        def fire(outcome: Any = None) -> Any:
+        def fire() -> None:
             if not left.called:
                 left.callback(None)
-            return outcome
 
-        self._begun = Deferred.fromCoroutine(self._ask("", fire)).addBoth(fire)
+        async def ask() -> tuple[CommEncryptor, Answer]:
+            try:
+                return await self._ask("", fire)
+            finally:
+                fire()  # from in here: who calls `open` at once waits for how this ends
+
+        self._asked = Deferred.fromCoroutine(ask())
         return left
 
-    async def _ask(self, replaces: str, connecting: Callable[[], object] | None = None) -> tuple[CommEncryptor, Answer]:
+    async def _ask(self, replaces: str, greeted: Callable[[], object] | None = None) -> tuple[CommEncryptor, Answer]:
         encryptor = CommEncryptor()
         answer = await rendezvous(
             self.reactor,
@@ -90,13 +101,14 @@ class SessionOpener:
             lambda _: Open(encryptor.get_public_key(), replaces, self._cipher),
             watcher=self._watcher,
             clock=self.clock,
-            connecting=connecting,
+            begun=self._begun,  # gives its connection away once
+            greeted=greeted,
         )
         return encryptor, answer
 
     async def open(self, observer: SessionObserver, replaces: str = "") -> ClientConnection:
         """A session, with its heart beating. Raises `LinkError`."""
-        asked, self._begun = self._begun or Deferred.fromCoroutine(self._ask(replaces)), None
+        asked, self._asked = self._asked or Deferred.fromCoroutine(self._ask(replaces)), None
         from .client_connection import ClientConnection  # noqa: PLC0415  while the rendezvous is on its way, if begun
         from .port import LinkPort  # noqa: PLC0415
 

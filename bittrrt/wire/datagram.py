@@ -21,6 +21,9 @@ HEADER_SIZE: Final = 20
 TAG_SIZE: Final = 16
 OVERHEAD: Final = NONCE_SIZE + HEADER_SIZE + TAG_SIZE  # 48
 
+MIN_MTU: Final = 1200  # bytes of UDP payload; RFC 8899 section 5.1.2: what every path takes
+MAX_MTU: Final = 65_487  # what the longest IP packet leaves, over IPv6
+
 EPOCH_SIZE: Final = 4
 MAX_EPOCH: Final = 2**32 - 1
 

@@ -48,6 +48,7 @@ from ..errors import (
     TransferBusy,
     WriteFailed,
 )
+from .datagram import MAX_MTU, MIN_MTU
 from .messages import MAX_MESSAGE
 from .spans import SpanSet
 
@@ -57,8 +58,6 @@ MAX_TEXT: Final = 400  # characters of a line for a person
 MAX_ENTRIES: Final = 64  # of a folder in one message, if their names are short enough
 _ROOM_FOR_ENTRIES: Final = MAX_MESSAGE - 100  # bytes: what is around the entries takes 60
 _MAX_SIZE: Final = 2**63 - 1
-MIN_MTU: Final = 1200  # bytes of UDP payload; RFC 8899 section 5.1.2: what every path takes
-MAX_MTU: Final = 65_487  # what the longest IP packet leaves, over IPv6
 
 CongestionName = Literal["model", "cubic"]
 Channel = Annotated[int, msgspec.Meta(ge=1, le=2**24 - 1)]

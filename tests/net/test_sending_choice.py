@@ -10,9 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.errors import MalformedMessage
 from bittrrt.net.data_plane import DataPlane
+from bittrrt.wire.datagram import MAX_MTU, MIN_MTU
 from bittrrt.wire.transfer_messages import (
-    MAX_MTU,
-    MIN_MTU,
     Fetch,
     encode_transfer_message,
     parse_transfer_message_untrusted,

@@ -12,20 +12,23 @@ from bittrrt.net.client_connection import ClientConnection
 from bittrrt.net.session_opener import SessionOpener
 
 from .simulated_link import SimulatedLinkTestCase
+from .simulated_network import SERVER_HOST
 
 
 class BeginTests(SimulatedLinkTestCase):
     def open_with(self, opener: SessionOpener, replaces: str = "") -> Deferred[ClientConnection]:
         return Deferred.fromCoroutine(opener.open(self.observer, replaces))
 
-    def test_it_fires_when_the_first_packet_has_left_and_the_session_comes_of_that(self) -> None:
+    def test_it_fires_when_the_client_hello_has_left_and_the_session_comes_of_that(self) -> None:
         self.listen_for_clients()
         opener = self.opener()
         begun = opener.begin()
-        self.assertNoResult(begun)
-        self.network.step(self.network.seconds())
+        self.network.run_until(lambda: begun.called, 5)
         self.successResultOf(begun)
-        self.assertEqual(self.network.seconds(), 0.0)  # not even the answer to the first packet is there
+        self.assertEqual({stream.received for stream in self.network.streams}, {b""})  # it has not even arrived
+        self.network.run_for(self.network.delay[1])
+        server = next(stream for stream in self.network.streams if stream.getHost().host == SERVER_HOST)
+        self.assertEqual(server.received[:1], b"\x16")  # a TLS handshake record, RFC 8446 section 5.1
         self.network.run_for(1.0)
         self.assertEqual(len(self.server.sessions), 1)
         opened = self.open_with(opener)
@@ -55,6 +58,12 @@ class BeginTests(SimulatedLinkTestCase):
             self.successResultOf(begun)
             self.failureResultOf(self.open_with(opener), Unreachable)
 
+    def test_who_opens_as_soon_as_it_fires_is_told_too(self) -> None:
+        opener = self.opener()
+        opened = opener.begin().addCallback(lambda _: self.open_with(opener))
+        self.network.run_for(1.0)
+        self.failureResultOf(opened, Unreachable)
+
     def test_it_can_be_cancelled_when_it_has_begun(self) -> None:
         self.network.tcp_ignored = True
         opener = self.opener()
@@ -66,10 +75,22 @@ class BeginTests(SimulatedLinkTestCase):
 
 
 class ImportTests(SimulatedLinkTestCase):
+    def modules_after(self, program: str) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program}; import sys; print(*sys.modules)"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return set(done.stdout.split())
+
+    def test_a_command_imports_nothing_that_takes_long_before_its_first_packet_has_left(self) -> None:
+        modules = self.modules_after("from bittrrt.app.cli import main; main.get_command(None, 'put')")
+        self.assertIn("bittrrt.net.begun_connection", modules)
+        late = {"asyncio", "cryptography", "OpenSSL", "rich", "tomllib", "twisted", "bittrrt.wire.transfer_messages"}
+        self.assertEqual(late & modules, set())
+
     def test_a_put_imports_what_only_a_session_needs_when_its_rendezvous_is_on_the_way(self) -> None:
-        program = "import bittrrt.app.put_get, sys; print(*sys.modules)"
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        modules = set(done.stdout.split())
+        modules = self.modules_after("import bittrrt.app.put_get")
         self.assertIn("bittrrt.net.rendezvous_client", modules)
         late = ("client_connection", "data_plane", "transfer_link", "transfer_jobs", "client_transfers", "acceptor")
         self.assertEqual([name for name in late if f"bittrrt.net.{name}" in modules], [])
+        self.assertNotIn("twisted.internet.endpoints", modules)
