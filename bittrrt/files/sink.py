@@ -35,6 +35,7 @@ from .root import Place
 from .version import FileVersion
 
 CHECKPOINT_INTERVAL: Final = 0.7  # seconds; with the tick that it waits for and the sync, a kill costs at most 1 s
+CHECKPOINT_BYTES: Final = 128 * 1024 * 1024  # that wait for the disk: with more, a fast transfer would wait at its end
 CATCH_UP: Final = 64 * 1024 * 1024  # bytes; some tens of milliseconds from the page cache
 
 
@@ -189,12 +190,13 @@ class Sink:
     # --- what may block ----------------------------------------------------------------------------------------------
 
     def due(self, now: float) -> bool:
-        """Whether it is time for a checkpoint: an interval after there was something to save, or after the last one."""
-        if self._written_bytes == self._durable_bytes or self._turn.locked():
+        """Whether it is time for a checkpoint: much waits, or something has for an interval since there was one."""
+        waiting = self._written_bytes - self._durable_bytes
+        if not waiting or self._turn.locked():
             return False
         if self._due_at is None:
             self._due_at = now + CHECKPOINT_INTERVAL
-        if now < self._due_at:
+        if now < self._due_at and waiting < CHECKPOINT_BYTES:
             return False
         self._due_at = now + CHECKPOINT_INTERVAL
         return True

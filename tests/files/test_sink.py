@@ -293,6 +293,17 @@ class CheckpointTests(SinkTestCase):
         self.assertEqual(sink.durable_bytes, 10)
         self.assertFalse(sink.due(30.0))
 
+    def test_a_checkpoint_is_due_at_once_when_much_waits_for_it(self) -> None:
+        self.patch(sink_module, "CHECKPOINT_BYTES", 10)
+        sink = self.sink()
+        sink.write(0, [CONTENT[:9]])
+        self.assertFalse(sink.due(10.0))
+        sink.write(9, [CONTENT[9:10]])
+        self.assertTrue(sink.due(10.0))
+        sink.checkpoint()
+        sink.write(10, [CONTENT[10:19]])
+        self.assertFalse(sink.due(10.0))
+
     def test_bytes_written_during_a_checkpoint_wait_for_the_next(self) -> None:
         """The sync waits in its thread until this one has written more, which it can."""
         entered, written = threading.Event(), threading.Event()
