@@ -15,7 +15,7 @@ TICK: Final = 0.001  # seconds; finer timers cost more than they give
 LATE: Final = 0.005  # seconds of tokens kept, for the tick that comes late
 WRITES_A_TURN: Final = 4  # of the reactor, then others have theirs; so many share the work that each turn takes
 MAX_QUANTUM: Final = MAX_BATCH  # bytes; one write with UDP_SEGMENT
-MAX_TOKENS: Final = WRITES_A_TURN * MAX_QUANTUM  # bytes
+MAX_TOKENS: Final = WRITES_A_TURN * MAX_QUANTUM  # bytes; a tick's worth where that is more, or it would be a limit
 
 
 class Pacer:
@@ -52,7 +52,7 @@ class Pacer:
         if elapsed > 0:
             self._at = now
             tokens = self._tokens + elapsed * self._rate
-            most = min(max(self._rate * LATE, 3000.0), MAX_TOKENS)  # 3000: two datagrams on a very slow path
+            most = min(max(self._rate * LATE, 3000.0), max(MAX_TOKENS, self._rate * TICK))  # 3000: two datagrams
             self.clipped = tokens > most
             self._tokens = most if self.clipped else tokens
         return self._tokens

@@ -15,7 +15,7 @@ from ..errors import CreditExceeded
 from ..wire.acknowledgement import MAX_CHANNELS, MAX_SPANS, Acknowledgement
 from ..wire.spans import SpanSet
 
-ACKNOWLEDGE_BYTES: Final = 3 * 60_000  # three bursts, written in full but for the last datagram that did not fit
+ACKNOWLEDGE_BYTES: Final = 6 * 60_000  # six writes, full but for the last datagram that did not fit
 ACKNOWLEDGE_AFTER: Final = 0.001  # seconds; at 1 Gbit/s with ten milliseconds, a tenth of what is in flight
 WINDOW: Final = 32 * 2**20  # bytes that may wait for the disk; 1 Gbit/s with 250 ms
 NEWS_OF_CREDIT: Final = 4  # a quarter of the window is told at once, not with the next data

@@ -4,7 +4,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bittrrt.link.pacer import MAX_TOKENS, Pacer
+from bittrrt.link.pacer import MAX_TOKENS, TICK, Pacer
 
 
 class PacerTests(SynchronousTestCase):
@@ -23,9 +23,9 @@ class PacerTests(SynchronousTestCase):
         self.assertEqual(pacer.available(10.0), 5000)
         self.assertTrue(pacer.clipped)
 
-    def test_a_turn_has_at_most_four_writes(self) -> None:
-        pacer = Pacer(1e9, 0.0)
-        self.assertLessEqual(pacer.available(10.0), MAX_TOKENS)
+    def test_a_fast_sender_keeps_four_writes_or_a_ticks_worth_if_that_is_more(self) -> None:
+        self.assertEqual(Pacer(100e6, 0.0).available(10.0), MAX_TOKENS)
+        self.assertEqual(Pacer(1e9, 0.0).available(10.0), 1e9 * TICK)
 
     def test_it_tells_when_the_tokens_will_do(self) -> None:
         pacer = Pacer(1_000_000, 0.0)

@@ -40,15 +40,15 @@ class ReceiverTests(SynchronousTestCase):
         assert closed is not None
         self.assertEqual(closed.spans, ((0, 2),))
 
-    def test_three_bursts_that_wait_and_the_end_of_a_stream_are_told_at_once(self) -> None:
+    def test_six_writes_that_wait_and_the_end_of_a_stream_are_told_at_once(self) -> None:
         receiver = Receiver(self.filter.received, window=1_000_000)
-        receiver.open_channel(1, size=200_000, window=1_000_000)
-        receiver.data_received(1, 0, 63_000, 1.0)
-        receiver.data_received(1, 63_000, 63_000, 1.0)
+        receiver.open_channel(1, size=400_000, window=1_000_000)
+        for number in range(5):
+            receiver.data_received(1, 63_000 * number, 63_000, 1.0)
         self.assertIsNone(receiver.acknowledgement(1.0))
-        receiver.data_received(1, 126_000, 63_000, 1.0)
+        receiver.data_received(1, 315_000, 63_000, 1.0)
         self.assertIsNotNone(receiver.acknowledgement(1.0))
-        receiver.data_received(1, 199_000, 1000, 1.0)
+        receiver.data_received(1, 399_000, 1000, 1.0)
         self.assertIsNotNone(receiver.acknowledgement(1.0))
 
     def test_it_tells_which_bytes_are_new(self) -> None:

@@ -21,6 +21,9 @@ def acknowledge(*spans: tuple[int, int], credit: int = 0, received: int = 0) -> 
     return Acknowledgement(0, credit, received, (), spans)
 
 
+FAST = 200e6  # bytes a second, of which a tick is worth fewer than four writes
+
+
 class SenderTests(SynchronousTestCase):
     def setUp(self) -> None:
         round_trip = RoundTrip()
@@ -68,9 +71,9 @@ class SenderTests(SynchronousTestCase):
         self.assertLessEqual(self.sender.in_flight, self.sender.congestion.window)
 
     def fast(self, round_trip: float = 0.01) -> None:
-        """The path delivers a gigabyte a second, as is known by now."""
+        """The path delivers `FAST`, as is known by now."""
         self.sender.congestion.window = 10**8
-        self.sender._pacer.set_rate(1e9, self.now)
+        self.sender._pacer.set_rate(FAST, self.now)
         self.now += round_trip  # tokens for a whole turn
 
     def test_a_burst_takes_as_many_full_writes_as_the_tokens_allow(self) -> None:
@@ -78,7 +81,7 @@ class SenderTests(SynchronousTestCase):
         self.fast()
         (whole,) = self.take()
         self.assertEqual((whole.writes, whole.datagrams), (WRITES_A_TURN, WRITES_A_TURN * full_burst(CHUNK)))
-        self.now += 2.9 * MAX_BATCH / 1e9
+        self.now += 2.9 * MAX_BATCH / FAST
         (some,) = self.take()
         self.assertEqual((some.writes, some.datagrams), (2, 2 * full_burst(CHUNK)))
 
