@@ -74,6 +74,7 @@ class Bench:
         with self.file.open("wb") as out:
             for _ in range(arguments.megabytes):
                 out.write(os.urandom(1_000_000))
+        os.sync()  # or writing it to the disk would go on beside the first runs
 
     @contextlib.contextmanager
     def serving(self, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
