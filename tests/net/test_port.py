@@ -10,7 +10,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
 from bittrrt.link.pacer import TICK
 from bittrrt.link.read_buffer import SLOTS
-from bittrrt.net.port import FIRST_READS, LEAST_READS, ROOMY, SEVERAL
+from bittrrt.net.port import FIRST_READS, HASTY_TURNS, LEAST_READS, ROOMY, SEVERAL, WORTH_A_WAIT
 
 from .fake_socket import OTHER, PEER, UDP_GRO, FakeKernelTestCase, Single, Turns
 
@@ -153,6 +153,19 @@ class AwaitTests(FakeKernelTestCase):
         self.reactor.advance(TICK)
         self.assertIn(self.port, self.reactor.readers)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_after_a_wait_that_brought_few_the_port_is_in_haste(self) -> None:
+        self.turn(SEVERAL)
+        self.reactor.advance(TICK)
+        for _ in range(HASTY_TURNS):
+            self.assertTrue(self.turn(WORTH_A_WAIT - 1))
+        self.assertFalse(self.turn(WORTH_A_WAIT - 1))
+
+    def test_waits_that_bring_many_follow_one_another(self) -> None:
+        self.turn(SEVERAL)
+        for _ in range(3):
+            self.reactor.advance(TICK)
+            self.assertFalse(self.turn(WORTH_A_WAIT))
 
     def test_what_is_left_is_read_at_once(self) -> None:
         self.turn(1)
