@@ -1,7 +1,7 @@
 """`bittrrt put`, `get`, `ls` and `ping`: what they are asked, and the first packet to the server.
 
 Each imports the rest of itself, with Twisted and TLS, while that packet is on its way: 100 ms, a round trip or more.
-What is wrong with the arguments is told before it leaves.
+What the arguments alone show to be wrong is told before it leaves.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ class Sink:
             return False
         if self._due_at is None:
             self._due_at = now + CHECKPOINT_INTERVAL
-        if now < self._due_at and waiting < CHECKPOINT_BYTES:
+        if now < self._due_at and (waiting < CHECKPOINT_BYTES or self.behind > CATCH_UP):  # which has its turn, too
             return False
         self._due_at = now + CHECKPOINT_INTERVAL
         return True

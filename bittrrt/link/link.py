@@ -100,13 +100,17 @@ class Link:
 
     def _open_in_place(self, buffer: ReadBuffer, group: Group, runs: _Runs) -> bool:
         """Whether all of a group are authentic, and of the current epoch; if not, nothing has changed."""
-        decrypt_into = self.encryptor.current_receive_key[1].decrypt_into  # which opens no other epoch's
-        parts, payloads = buffer.parts(group)
+        epoch, key = self.encryptor.current_receive_key
+        if buffer.epoch(group) != epoch:
+            return False
+        decrypt_into = key.decrypt_into  # which opens no other epoch's
+        views = buffer.views(group)
         try:
-            for nonce, sealed, opened in parts:
+            for nonce, sealed, opened, _ in views:
                 decrypt_into(nonce, sealed, None, opened)
         except InvalidTag:
             return False
+        payloads = [payload for _, _, _, payload in views]
         headers = buffer.headers(group)
         word, sequence, offset = headers[0]
         count, chunk_size = group.datagrams, group.size - OVERHEAD

@@ -34,7 +34,7 @@ UP_GAIN_GROWTH: Final = 1.02  # a probe, after one that a short queue did not be
 DOWN_GAIN: Final = 0.75
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
-BURSTS_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
+WRITES_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
 BANDWIDTH_ROUNDS: Final = 10  # rounds that a maximum counts; longer than a cycle, so that one probe is always in
 CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, so that two flows do not march in step
 WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows at once
@@ -281,7 +281,7 @@ class Model(Congestion):
             target = PROBE_ROUND_TRIP_GAIN * product
         else:
             clump = 0.0 if state is State.STARTUP else self._excess.value
-            target = WINDOW_GAIN * product + clump + min(3 * pacing_rate * TICK, BURSTS_AHEAD * MAX_QUANTUM)
+            target = WINDOW_GAIN * product + clump + min(3 * pacing_rate * TICK, WRITES_AHEAD * MAX_QUANTUM)
             if state is State.STARTUP:
                 late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
                 doubled = self._doubled(sample)

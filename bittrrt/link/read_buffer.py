@@ -14,13 +14,13 @@ opening where they lie saves.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
-from mmap import mmap
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from ..wire.datagram import HEADER_SIZE, NONCE_SIZE, OVERHEAD
+from ..wire.datagram import EPOCH_SIZE, HEADER_SIZE, NONCE_SIZE, OVERHEAD
 
 MAX_READ: Final = 65_535  # bytes
 SLOTS: Final = 64
@@ -63,15 +63,8 @@ class Group(NamedTuple):
         return self.size > OVERHEAD and (self.step == self.size or self.size >= LARGE or self.datagrams >= FEW)
 
 
-class _Views:
-    """Views of datagrams of one size, of which the first lies at `begin`; as many as were asked for."""
-
-    __slots__ = ("parts", "payloads")
-
-    def __init__(self) -> None:
-        self.parts: list[tuple[memoryview, memoryview, memoryview]] = []
-        """Of each datagram: its nonce, what is sealed, and where that is opened."""
-        self.payloads: list[memoryview] = []
+View: TypeAlias = tuple[memoryview, memoryview, memoryview, memoryview]
+"""Of a datagram: its nonce, what is sealed, where that is opened, and the payload that is then there."""
 
 
 class ReadBuffer:
@@ -80,10 +73,10 @@ class ReadBuffer:
     __slots__ = ("_kept", "_opened", "_views", "received")
 
     def __init__(self) -> None:
-        self.received = memoryview(mmap(-1, SLOTS * SLOT))  # which takes memory where it is written to
+        self.received = _memory(SLOTS * SLOT)
         """All slots."""
-        self._opened = memoryview(mmap(-1, SLOTS * SLOT))
-        self._views: dict[tuple[int, int, int], _Views] = {}
+        self._opened = _memory((SLOTS + 1) * SLOT)  # headers are looked for a whole slot at a time
+        self._views: dict[tuple[int, int, int], list[View]] = {}
         self._kept = 0  # datagrams for which there are views
 
     def slot(self, number: int) -> memoryview:
@@ -120,36 +113,47 @@ class ReadBuffer:
         """Each of all that came, as bytes of its own."""
         return [datagram for group in self.groups(reads) for datagram in self.datagrams(group)]
 
-    def parts(self, group: Group) -> tuple[list[tuple[memoryview, memoryview, memoryview]], list[memoryview]]:
-        """Of each datagram its nonce, what is sealed, and where that is opened; and the payload that is then there."""
-        begin, step, size, count = group
-        first = begin // SLOT if step == SLOT else 0  # those with a slot each share the views of all slots
-        views = self._views.get((begin - first * step, step, size))
-        if views is None:
-            views = self._views[begin - first * step, step, size] = _Views()
-        missing = first + count - len(views.parts)
-        if missing > 0:
-            if self._kept + missing > MAX_VIEWS:
-                self._views.clear()
-                self._kept, missing = 0, first + count
-                views = self._views[begin - first * step, step, size] = _Views()
-            self._kept += missing
-            self._extend(views, begin - first * step, step, size, missing)
-        return views.parts[first : first + count], views.payloads[first : first + count]
+    def epoch(self, group: Group) -> memoryview:
+        """Of the first datagram."""
+        return self.received[group.begin : group.begin + EPOCH_SIZE]
 
-    def _extend(self, views: _Views, begin: int, step: int, size: int, more: int) -> None:
-        stride = _stride(step, size)
-        for number in range(len(views.parts), len(views.parts) + more):
-            datagram = self.received[begin + number * step :][:size]
-            opened = self._opened[begin + number * stride :][: size - OVERHEAD + HEADER_SIZE]
-            views.parts.append((datagram[:NONCE_SIZE], datagram[NONCE_SIZE:], opened))
-            views.payloads.append(opened[HEADER_SIZE:])
+    def views(self, group: Group) -> list[View]:
+        """Of each datagram; as many are made as there are new ones, whatever anybody sends."""
+        begin, step, size, count = group
+        if step == size:
+            return self._views_of(begin, step, size, count)
+        places, known = range(begin, begin + count * step, step), self._views
+        try:
+            return [known[at, step, size][0] for at in places]
+        except KeyError:
+            return [self._views_of(at, step, size, 1)[0] for at in places]
+
+    def _views_of(self, begin: int, step: int, size: int, count: int) -> list[View]:
+        views = self._views.get((begin, step, size))
+        if views is None or len(views) < count:
+            if self._kept >= MAX_VIEWS:
+                self._views.clear()
+                self._kept = 0
+            views = self._views.setdefault((begin, step, size), [])
+            self._kept += count - len(views)
+            stride = _stride(step, size)
+            for number in range(len(views), count):
+                datagram = self.received[begin + number * step :][:size]
+                opened = self._opened[begin + number * stride :][: size - OVERHEAD + HEADER_SIZE]
+                views.append((datagram[:NONCE_SIZE], datagram[NONCE_SIZE:], opened, opened[HEADER_SIZE:]))
+        return views[:count]
 
     def headers(self, group: Group) -> list[tuple[int, int, int]]:
         """What the headers of opened datagrams say: flags and channel in one word, sequence, offset."""
         begin, step, size, count = group
         stride = _stride(step, size)
         return list(_header_every(stride).iter_unpack(self._opened[begin : begin + count * stride]))
+
+
+def _memory(size: int) -> memoryview:
+    """Bytes that take memory where they are written to, and are not shared with a process that is forked."""
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    return memoryview(mmap.mmap(-1, size, **private))
 
 
 def _stride(step: int, size: int) -> int:

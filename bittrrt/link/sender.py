@@ -146,8 +146,11 @@ class Sender:
             )
         )
 
-    def next_burst(self, now: float) -> Burst | None:
-        """What to send now; None if there is nothing, or it is not its time. Say `burst_sent` when it left."""
+    def next_burst(self, now: float, writes: int = WRITES_A_TURN) -> Burst | None:
+        """What to send now; None if there is nothing, or it is not its time. Say `burst_sent` when it left.
+
+        It takes no more than so many `writes`.
+        """
         datagram_size = self.path_mtu.size
         if self._probes:
             return self._probe(datagram_size)
@@ -169,7 +172,7 @@ class Sender:
         datagrams = int(min(room, max(tokens, datagram_size))) // datagram_size or 1
         full = full_burst(chunk_size)
         if datagrams > full:  # whole writes; what more the tokens allow may come to one by the next turn
-            datagrams = min(datagrams // full, WRITES_A_TURN) * full
+            datagrams = min(datagrams // full, writes) * full
         return self._burst_of(channel, datagrams, chunk_size)
 
     def _burst_of(self, channel: SendChannel, datagrams: int, chunk_size: int) -> Burst | None:

@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IHostnameResolver, IProtocolFactory, IReactorPluggableNameResolver
 from twisted.internet.protocol import ClientFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .begun_connection import Begun
@@ -108,7 +109,11 @@ class _TellingFactory(ClientFactory):
         self._connected = connected
 
     def buildProtocol(self, addr: Any) -> Any:
-        protocol = self._factory.buildProtocol(addr)
+        try:
+            protocol = self._factory.buildProtocol(addr)
+        except Exception:
+            self._connected.errback(Failure())  # type: ignore[no-untyped-call]
+            return None
         self._connected.callback(protocol)
         return protocol
 

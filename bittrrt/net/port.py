@@ -204,14 +204,14 @@ class LinkPort(udp.Port):
         if not self.disconnecting:  # a second call of Twisted's own would leave the first one's Deferred behind
             self.disconnecting = True
             self._kept.clear()
-            if self._awaiting is not None and self._awaiting.active():
-                self._awaiting.cancel()
+            self._await_nothing()
             super().stopListening()  # type: ignore[no-untyped-call]
         return getattr(self, "d", None)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The reactor's call: close the socket. As Twisted's own, less its line in the log."""
         self._kept.clear()
+        self._await_nothing()
         self._realPortNumber = None
         base.BasePort.connectionLost(self, reason)  # type: ignore[no-untyped-call]
         try:
@@ -270,6 +270,11 @@ class LinkPort(udp.Port):
         self.stopReading()  # type: ignore[no-untyped-call]
         reactor: Any = self.reactor
         self._awaiting = reactor.callLater(TICK, self.startReading)
+
+    def _await_nothing(self) -> None:
+        awaiting, self._awaiting = self._awaiting, None
+        if awaiting is not None and awaiting.active():
+            awaiting.cancel()
 
     def _hand_on_reads(self, buffer: ReadBuffer, reads: Reads, source: SocketAddress) -> None:
         if not self._takes_reads:

@@ -211,7 +211,7 @@ class Sending:
         if not sender.resting:
             sender.on_timeout(now)
         while writes < WRITES_A_TURN and not sender.resting:
-            burst = sender.next_burst(now)
+            burst = sender.next_burst(now, WRITES_A_TURN - writes)
             taken = 0 if burst is None else self._send_burst(burst)
             if not taken:
                 break

@@ -30,7 +30,6 @@ MAX_EPOCH: Final = 2**32 - 1
 _HEADER: Final = struct.Struct(">IQQ")  # flags and channel share the first word
 pack_numbers: Final = _HEADER.pack
 """The header of `flags << 24 | channel`, sequence and offset, for loops that have checked them."""
-"""Those three numbers of a header; raises `struct.error` for fewer than 20 bytes."""
 
 
 class MsgFlags(Enum):
