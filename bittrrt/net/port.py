@@ -52,7 +52,7 @@ LEAST_READS: Final = 4  # a turn
 FIRST_READS: Final = 8  # of the first turn
 SEVERAL: Final = 4  # reads of a turn from which on more are awaited
 WORTH_A_WAIT: Final = 48  # reads of a turn that was awaited: with fewer, 500 Mbit/s, nobody is short of time
-HASTY_TURNS: Final = 256  # that follow one which was not worth its wait, until the next wait
+HASTY_TURNS: Final = 64  # that follow one which was not worth its wait, until the next wait
 ROOMY: Final = 4 * 1024 * 1024  # bytes as the kernel tells them: enough for 10 ms at 1 Gbit/s, should a tick come late
 
 # Linux's numbers, from its uapi headers: Python's socket module does not name them.
