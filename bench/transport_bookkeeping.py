@@ -9,12 +9,13 @@ from collections import deque
 from random import Random
 from time import perf_counter
 
+from bittrrt.link.burst import Burst
 from bittrrt.link.model import Model
 from bittrrt.link.path_mtu import PathMtu
 from bittrrt.link.receiver import Receiver
 from bittrrt.link.replay import ReplayFilter
 from bittrrt.link.round_trip import RoundTrip
-from bittrrt.link.sender import Burst, Sender
+from bittrrt.link.sender import Sender
 from bittrrt.wire.acknowledgement import pack_acknowledgement, parse_acknowledgement_untrusted
 
 BURSTS = 20_000

@@ -12,11 +12,12 @@ passed. Sizes are bytes, times seconds of one monotonic clock.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..errors import AcknowledgedUnsent
 from ..wire.acknowledgement import Acknowledgement
 from ..wire.datagram import OVERHEAD
+from .burst import Burst
 from .congestion import Congestion, Sample
 from .delivery_rate import DeliveryRate
 from .full_burst import full_burst
@@ -31,32 +32,6 @@ from .transfer_statistics import LimitedBy, Limits, SentTotals, TransferStatisti
 PROBES: Final = 2  # datagrams at a probe timeout; RFC 9002 section 6.2.4 allows two, in case one is lost as well
 FALSE_LOSS_MEMORY: Final = 3.0  # smoothed round trips for which a loss may prove false
 LEAST_FALSE_LOSS_MEMORY: Final = 0.1  # seconds
-
-
-class Burst(NamedTuple):
-    """Bytes of one channel to send in this turn: `chunk_size` bytes in each datagram, the last may have less.
-
-    It is cut in as many writes as it takes: the work for a burst, here and when it is acknowledged, is as much for four
-    writes as for one.
-    """
-
-    channel: int
-    offset: int
-    """Where in the channel's stream the bytes begin."""
-    length: int
-    """Bytes in all; 0 for one empty datagram, which asks for an acknowledgement with new credit."""
-    chunk_size: int
-    retransmission: bool
-
-    @property
-    def datagrams(self) -> int:
-        """How many datagrams, and sequences, the burst takes."""
-        return -(-self.length // self.chunk_size) or 1
-
-    @property
-    def writes(self) -> int:
-        """How many writes it takes, all of them full but the last."""
-        return -(-self.datagrams // full_burst(self.chunk_size))
 
 
 class Sender:

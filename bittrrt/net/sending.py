@@ -15,6 +15,7 @@ from typing import Final
 from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from ..errors import SourceChanged
+from ..link.burst import Burst
 from ..link.congestion import Congestion
 from ..link.cubic import Cubic
 from ..link.link import Link
@@ -22,7 +23,7 @@ from ..link.model import Model
 from ..link.pacer import WRITES_A_TURN, Pacer
 from ..link.path_mtu import PathMtu
 from ..link.round_trip import RoundTrip
-from ..link.sender import Burst, Sender
+from ..link.sender import Sender
 from ..link.transfer_statistics import SentTotals, TransferStatistics
 from ..wire.acknowledgement import Acknowledgement
 from ..wire.datagram import LINK_CHANNEL, MESSAGE_FLAGS, OVERHEAD, STREAM_FLAGS, URGENT

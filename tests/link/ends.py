@@ -9,6 +9,7 @@ import struct
 from random import Random
 from zlib import crc32
 
+from bittrrt.link.burst import Burst
 from bittrrt.link.congestion import Congestion
 from bittrrt.link.cubic import Cubic
 from bittrrt.link.model import Model
@@ -17,7 +18,7 @@ from bittrrt.link.path_mtu import PathMtu
 from bittrrt.link.receiver import WINDOW, Receiver
 from bittrrt.link.replay import ReplayFilter
 from bittrrt.link.round_trip import RoundTrip
-from bittrrt.link.sender import Burst, Sender
+from bittrrt.link.sender import Sender
 from bittrrt.wire.acknowledgement import pack_acknowledgement, parse_acknowledgement_untrusted
 from bittrrt.wire.datagram import OVERHEAD
 from tests.network import Network, Path

@@ -5,12 +5,13 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.errors import AcknowledgedUnsent
+from bittrrt.link.burst import Burst
 from bittrrt.link.full_burst import MAX_BATCH, full_burst
 from bittrrt.link.model import Model
 from bittrrt.link.pacer import WRITES_A_TURN
 from bittrrt.link.path_mtu import PathMtu
 from bittrrt.link.round_trip import RoundTrip
-from bittrrt.link.sender import Burst, Sender
+from bittrrt.link.sender import Sender
 from bittrrt.wire.acknowledgement import Acknowledgement
 from bittrrt.wire.datagram import OVERHEAD
 
