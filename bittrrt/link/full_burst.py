@@ -19,9 +19,9 @@ from collections.abc import Callable
 from itertools import chain, repeat
 from typing import Final, NamedTuple
 
-from ..wire.datagram import HEADER_SIZE, NONCE_SIZE, OVERHEAD, pack_numbers
+from ..wire.datagram import HEADER_SIZE, MAX_MTU, NONCE_SIZE, OVERHEAD, pack_numbers
 
-MAX_BATCH: Final = 65_487  # bytes; the kernel's 65,535 less the headers of IPv6 and UDP
+MAX_BATCH: Final = MAX_MTU  # bytes; the kernel hands a batch down as one packet, and cuts it later
 MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernel since UDP_SEGMENT came, 128 in newer ones; and what it joins
 LARGE_CHUNK: Final = 8192  # bytes that take longer to be copied once more, through an object, than a call takes
 MAX_CUTS: Final = 4  # sizes for which views are kept; a path has one, and while it is searched for some more

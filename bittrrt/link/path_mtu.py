@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from typing import Final
 
-BASE: Final = 1200  # RFC 8899 section 5.1.2: BASE_PLPMTU, what every path takes
-LADDER: Final = (BASE, 1452, 1472, 8952, 16384, 32768, 65487)
+from ..wire.datagram import MAX_MTU, MIN_MTU
+
+BASE: Final = MIN_MTU  # RFC 8899 section 5.1.2: BASE_PLPMTU
+LADDER: Final = (BASE, 1452, 1472, 8952, 16384, 32768, MAX_MTU)
 MAX_PROBES: Final = 3  # RFC 8899 section 5.1.2
 RAISE_AFTER: Final = 600.0  # seconds; RFC 8899 section 5.1.1: PMTU_RAISE_TIMER
 RETRY_AFTER: Final = 10.0  # seconds from a black hole to the next search

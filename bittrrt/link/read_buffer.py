@@ -31,8 +31,6 @@ LARGE: Final = 8192  # bytes of a datagram that is better opened where it lies t
 FEW: Final = 4  # small datagrams of one size that came one by one, from which on that holds for them too
 MAX_VIEWS: Final = 1024  # datagrams for which views are kept, a megabyte of them; anybody may send any size
 
-_HEADER: Final = "IQQ"
-
 
 class Reads(NamedTuple):
     """What came from one address in neighbouring slots."""
@@ -163,4 +161,4 @@ def _stride(step: int, size: int) -> int:
 
 @lru_cache(maxsize=16)
 def _header_every(stride: int) -> struct.Struct:
-    return struct.Struct(f">{_HEADER}{stride - HEADER_SIZE}x")
+    return struct.Struct(f">IQQ{stride - HEADER_SIZE}x")

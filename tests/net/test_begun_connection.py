@@ -11,7 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.net import begun_connection
-from bittrrt.net.begun_connection import HELD_FOR, BegunConnection
+from bittrrt.net.begun_connection import HELD_FOR, Begun, BegunConnection
 from bittrrt.net.clock import Clock
 
 HOST = "127.0.0.1"
@@ -122,28 +122,28 @@ class NameTests(BegunConnectionTestCase):
         thread.join(PATIENCE)
         self.assertFalse(thread.is_alive())
 
+    def taken(self) -> Begun:
+        """What is taken of a connection by name that the server has accepted."""
+        connection, thread = self.begin_by_name()
+        self.finish(thread)
+        self.accept()
+        begun = connection.take()
+        assert begun is not None
+        self.addCleanup(begun.socket.close)
+        return begun
+
     def address(self, host: str = HOST, family: int = socket.AF_INET) -> Any:
         return family, socket.SOCK_STREAM, 0, "", (host, self.port)
 
     def test_it_goes_to_the_address_that_the_name_stands_for(self) -> None:
         self.found = [self.address()]
-        connection, thread = self.begin_by_name()
-        self.finish(thread)
-        self.accept()
-        begun = connection.take()
-        assert begun is not None
-        with begun.socket:
-            self.assertEqual((begun.address, begun.port, begun.settled), (HOST, self.port, True))
+        begun = self.taken()
+        self.assertEqual((begun.address, begun.port, begun.settled), (HOST, self.port, True))
 
     def test_addresses_that_there_is_no_way_to_are_passed_over(self) -> None:
         self.found = [self.address(family=0xFFFF), self.address("255.255.255.255"), self.address()]
-        connection, thread = self.begin_by_name()
-        self.finish(thread)
-        self.accept()
-        begun = connection.take()
-        assert begun is not None
-        with begun.socket:
-            self.assertEqual((begun.address, begun.settled), (HOST, True))
+        begun = self.taken()
+        self.assertEqual((begun.address, begun.settled), (HOST, True))
 
     def test_of_several_addresses_one_that_does_not_answer_yet_is_not_settled(self) -> None:
         self.found = [self.address(), self.address("127.0.0.2")]
