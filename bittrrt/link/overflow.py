@@ -2,14 +2,15 @@
 
     what a round lost beyond the path's own loss, while a queue stands
         |
-        +-- now and then: an overflow. Yield: the bound comes down, and grows back along CUBIC's curve
-        |   (RFC 9438 section 4.2)
+        +-- now and then: an overflow. Yield: the bound comes down, and grows back as CUBIC's window does, along its
+        |   curve or as Reno would, whichever is more (RFC 9438 sections 4.2 and 4.3)
         |
         +-- in round after round: somebody fills the queue and yields to nothing. There is no bound then
 
 A path's own loss is there whether a queue stands or not: the rounds without one tell it. Paced datagrams lose little
 when a queue overflows, one to five in a round where a TCP CUBIC flow loses as many and takes three tenths off its
-window: who does not answer each of these takes what CUBIC gives up, four fifths of the path after a while.
+window: who does not answer each of these takes what CUBIC gives up, four fifths of the path after a while. So where the
+path loses none by itself a single one counts, as it does over there.
 
 Beside a flow that yields to nothing (TCP BBR version 1) each yielding loses a part of the own share for good: then the
 model alone decides, as it does over there. Such a flow shows by what is lost in round after round, and where the own
@@ -30,10 +31,12 @@ LOSS_MARGIN: Final = 0.01  # share of a round's bytes beyond the path's own loss
 LOSS_DEVIATIONS: Final = 3.0  # so many standard deviations of chance are none
 BETA: Final = 0.7  # RFC 9438 section 4.6
 C: Final = 0.4  # RFC 9438 section 5: segments a cubic second
+RENO: Final = 3 * (1 - BETA) / (1 + BETA)  # RFC 9438 section 4.3: segments a round trip
 SEGMENT: Final = 1448  # bytes; TCP's, whatever the own datagrams have, as it is TCP's share that this keeps
 CONTENDED_LOSS: Final = 0.01  # beyond the path's own, in half of the rounds: nobody else yields
 CALM_ROUNDS: Final = 48  # whose mean is less than that: somebody yields. BBR pauses for some of them, every 10 s
-SOON: Final = 0.4  # of CUBIC's time back to its top: a flow that yields does not overflow the queue again before that
+SAME_ROUNDS: Final = 2  # after the first one of an overflow: until the answer to it shows
+SOON: Final = 0.22  # of what was given up is still missing: a flow that yields does not overflow the queue before that
 SOON_OVERFLOWS: Final = 3  # in a row: nobody else yields. A start beside Linux's CUBIC has two
 
 
@@ -45,7 +48,10 @@ class Overflow:
         "_begun",
         "_last",
         "_losses",
+        "_low",
         "_own",
+        "_rounds",
+        "_several",
         "_since_contended",
         "_soon",
         "_top",
@@ -61,29 +67,35 @@ class Overflow:
         """Whether the last round lost much more than the path does by itself."""
         self.contended = False
         """Whether nobody else yields."""
-        self._last = -2  # round of the last overflow
+        self._last = -SAME_ROUNDS  # round of the last overflow
+        self._several = False  # whether it was more than one datagram that it took
         self._soon = 0  # overflows that each came soon after the one before
         self._top: float | None = None  # bytes in flight when this end yielded last
+        self._low = 0.0  # bytes: down to there
         self._begun = 0.0  # when that was
-        self._before: tuple[float | None, float] | None = None  # both before that, to undo
+        self._rounds = 0  # since then
+        self._before: tuple[float | None, float, float, int] | None = None  # all four before that, to undo
 
     def happened(self, seen: Round, *, queued: bool, datagram_size: int) -> bool:
         """Judge a round that has ended: whether an overflow began in it."""
         usual, own = median(self._losses) if self._losses else 0.0, self._own_loss
         datagrams = (seen.acknowledged + seen.lost) / datagram_size
         expected = datagrams * (own if self._own else usual)
-        most = expected + LOSS_DEVIATIONS * math.sqrt(expected) + 1
+        most = expected + LOSS_DEVIATIONS * math.sqrt(expected) + (expected > 0)
         much = datagrams * (usual + LOSS_MARGIN) + LOSS_DEVIATIONS * math.sqrt(datagrams * usual + 1)
         self.excess = seen.lost > much * datagram_size
         self._losses.append(seen.loss)
         if not queued and not self.contended:
             self._own.append((seen.lost, seen.acknowledged + seen.lost))
         self._judge_contention(own, queued=queued)
+        self._rounds += 1
         if not queued or seen.lost <= most * datagram_size:
             return False
-        begins = seen.count > self._last + 2
+        if seen.count <= self._last + SAME_ROUNDS:
+            return False
         self._last = seen.count
-        return begins
+        self._several = seen.lost > (most + 1) * datagram_size
+        return True
 
     @property
     def _own_loss(self) -> float:
@@ -114,25 +126,22 @@ class Overflow:
         if self.contended:
             return
         top = self._top
-        soon = top is not None and now - self._begun < SOON * self._time_to(top)
+        soon = top is not None and self._several and self.bound(now) < top - SOON * (top - self._low)
         self._soon = self._soon + 1 if soon else 0
         if self._soon == SOON_OVERFLOWS:
             self._contend()
             return
-        self._before = top, self._begun
+        self._before = top, self._low, self._begun, self._rounds
         falling = top is not None and in_flight < top  # RFC 9438 section 4.7: another flow needs room
         self._top = in_flight * (1 + BETA) / 2 if falling else in_flight
+        self._low = in_flight * BETA
         self._begun = now
-
-    @staticmethod
-    def _time_to(top: float) -> float:
-        """Seconds until CUBIC's curve is back at its top, K."""
-        return math.cbrt(top / SEGMENT * (1 - BETA) / C)
+        self._rounds = 0
 
     def undo(self) -> None:
         """The last overflow was none."""
         if self._before is not None:
-            self._top, self._begun = self._before
+            self._top, self._low, self._begun, self._rounds = self._before
             self._before = None
 
     def bound(self, now: float) -> float:
@@ -140,4 +149,6 @@ class Overflow:
         top = self._top
         if top is None:
             return math.inf
-        return C * (now - self._begun - self._time_to(top)) ** 3 * SEGMENT + top
+        time_to_top = math.cbrt((top - self._low) / SEGMENT / C)
+        curve = C * (now - self._begun - time_to_top) ** 3 * SEGMENT + top
+        return max(curve, self._low + RENO * SEGMENT * self._rounds)

@@ -44,7 +44,7 @@ class MaximumOfRounds:
 class Round:
     """What the acknowledgements of one round trip said; it begins anew when something sent after its start arrives."""
 
-    __slots__ = ("_ends_at", "acknowledged", "count", "lost", "quickest", "slowest")
+    __slots__ = ("_ends_at", "acknowledged", "count", "in_flight", "lost", "quickest", "slowest")
 
     def __init__(self) -> None:
         self.count = 0
@@ -56,6 +56,7 @@ class Round:
         """Forget what it counted."""
         self.acknowledged = 0
         self.lost = 0
+        self.in_flight = 0  # bytes, the most
         self.quickest = float("inf")  # seconds, the least round trip
         self.slowest = 0.0
 
@@ -63,6 +64,7 @@ class Round:
         """Count `sample` in; True if the round ends with it."""
         self.acknowledged += sample.acknowledged
         self.lost += sample.lost
+        self.in_flight = max(self.in_flight, sample.in_flight + sample.acknowledged + sample.lost)
         if sample.round_trip:
             self.quickest = min(self.quickest, sample.round_trip)
             self.slowest = max(self.slowest, sample.round_trip)

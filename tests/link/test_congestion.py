@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittrrt.link.congestion import Sample
 from bittrrt.link.cubic import Cubic
 from bittrrt.link.model import FEW_DATAGRAMS, SLOW_START_DATAGRAMS, STARTUP_GAIN, Model, State
-from bittrrt.link.overflow import BETA, CALM_ROUNDS, LOSS_ROUNDS, Overflow
+from bittrrt.link.overflow import BETA, CALM_ROUNDS, LOSS_ROUNDS, RENO, SEGMENT, Overflow
 from bittrrt.link.round_trip import RoundTrip
 from bittrrt.link.rounds import MaximumOfRounds, Round
 
@@ -139,6 +139,14 @@ class OverflowTests(SynchronousTestCase):
             self.round.begin(0)
         return judged
 
+    def overflows_soon(self, count: int, *, lost: int) -> None:
+        """So many overflows, half a second after each other, that are yielded to; the last one may show something."""
+        self.rounds(16, 0, queued=False)
+        for number in range(count):
+            self.assertFalse(self.overflow.contended)
+            self.assertEqual(self.rounds(3, 0)[-1:] + self.rounds(1, lost), [False, True])
+            self.overflow.answer(100_000, 1.0 + number / 2)
+
     def test_loss_that_is_always_there_is_no_overflow(self) -> None:
         self.rounds(16, 5, queued=False)
         self.assertNotIn(True, self.rounds(30, 5))
@@ -150,10 +158,18 @@ class OverflowTests(SynchronousTestCase):
         self.assertTrue(self.overflow.excess)
         self.assertEqual(self.rounds(2, 20), [True, False])
 
-    def test_two_datagrams_lost_in_a_queue_are_an_overflow_where_the_path_loses_none(self) -> None:
+    def test_one_datagram_lost_in_a_queue_is_an_overflow_where_the_path_loses_none(self) -> None:
         self.rounds(16, 0, queued=False)
-        self.assertEqual(self.rounds(1, 1), [False])
-        self.assertEqual(self.rounds(1, 2), [True])
+        self.assertEqual(self.rounds(1, 1), [True])
+
+    def test_one_datagram_more_than_usual_is_none_where_the_path_loses_some(self) -> None:
+        self.rounds(16, 1, queued=False)
+        self.assertEqual(self.rounds(1, 5), [False])
+        self.assertEqual(self.rounds(1, 6), [True])
+
+    def test_what_is_still_lost_when_the_answer_shows_is_another_overflow(self) -> None:
+        self.rounds(16, 0, queued=False)
+        self.assertEqual(self.rounds(7, 3), [True, False, False, True, False, False, True])
 
     def test_one_round_of_an_overflow_without_a_queue_does_not_hide_the_next(self) -> None:
         self.rounds(15, 0, queued=False)
@@ -166,6 +182,19 @@ class OverflowTests(SynchronousTestCase):
         self.assertGreater(self.overflow.bound(60.0), 100_000)
         self.overflow.undo()
         self.assertEqual(self.overflow.bound(1.0), math.inf)
+
+    def test_the_bound_grows_by_as_much_a_round_trip_as_reno_where_the_curve_is_slower(self) -> None:
+        self.overflow.answer(20_000, 1.0)
+        self.rounds(20, 0)
+        self.assertAlmostEqual(self.overflow.bound(1.2), 20_000 * BETA + 20 * RENO * SEGMENT)
+
+    def test_an_overflow_below_the_last_top_leaves_room_to_another_flow(self) -> None:
+        """RFC 9438 section 4.7: as much is given up as ever, and the curve levels out lower."""
+        self.overflow.answer(100_000, 1.0)
+        self.overflow.answer(90_000, 20.0)
+        self.assertAlmostEqual(self.overflow.bound(20.0), 90_000 * BETA)
+        level = 90_000 * (1 + BETA) / 2
+        self.assertAlmostEqual(self.overflow.bound(20.0 + math.cbrt((level - 90_000 * BETA) / SEGMENT / 0.4)), level)
 
     def test_loss_in_round_after_round_of_a_queue_shows_that_nobody_yields(self) -> None:
         self.rounds(16, 0, queued=False)
@@ -183,11 +212,12 @@ class OverflowTests(SynchronousTestCase):
         self.assertFalse(self.overflow.contended)
 
     def test_overflows_that_follow_one_another_soon_show_that_nobody_yields(self) -> None:
-        for at in (1.0, 1.5, 2.0):
-            self.overflow.answer(100_000, at)
-        self.assertFalse(self.overflow.contended)
-        self.overflow.answer(100_000, 2.5)
+        self.overflows_soon(4, lost=4)
         self.assertTrue(self.overflow.contended)
+
+    def test_single_losses_that_follow_one_another_soon_show_nothing(self) -> None:
+        self.overflows_soon(10, lost=1)
+        self.assertFalse(self.overflow.contended)
 
     def test_overflows_at_the_pace_of_cubic_are_yielded_to_for_ever(self) -> None:
         for at in range(20):

@@ -48,7 +48,7 @@ class SpeedTests(SynchronousTestCase):
 
 class FairnessTests(SynchronousTestCase):
     def test_beside_tcp_cubic_it_takes_its_share(self) -> None:
-        for profile in (Profile(40, 40), Profile(20, 80)):
+        for profile in (Profile(40, 40), Profile(20, 80), Profile(50, 10)):
             share = share_beside_tcp(profile, TcpCubic, seconds=30)
             self.assertTrue(0.35 < share < 0.65, f"{profile}: {share}")
 
