@@ -10,6 +10,7 @@ bound on what may be in flight comes down only on loss that queueing explains, a
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from enum import Enum
 from random import Random
@@ -32,6 +33,7 @@ UP_GAIN: Final = 1.25
 LEAST_UP_GAIN: Final = 1.05
 UP_GAIN_GROWTH: Final = 1.02  # a probe, after one that a short queue did not bear
 DOWN_GAIN: Final = 0.75
+DOWN_BESIDE_GAIN: Final = 0.8  # where a queue stood before the probe: others hold it, and fill what is drained
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
 WRITES_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
@@ -65,7 +67,6 @@ class State(Enum):
 PACING_GAINS: Final = {
     State.STARTUP: STARTUP_GAIN,
     State.DRAIN: DRAIN_GAIN,
-    State.DOWN: DOWN_GAIN,
     State.CRUISE: MARGIN,
     State.PROBE_ROUND_TRIP: MARGIN,
 }
@@ -94,11 +95,13 @@ class Model(Congestion):
         self._spread = 0.0  # seconds between the quickest and the slowest round trip of a round: jitter
         self.state = State.STARTUP
         self._state_since = now
+        self._stood = False  # whether a queue did, for the whole of the last round
         self._full_rate = 0.0
         self._full_rounds = 0
         self._earlier_flight = 0  # bytes, at the end of startup or before a probe of the round trip: more than now
         self._earlier_until = -1  # the round in which the last losses of that time are found
         self._rate_before_up = 0.0
+        self._down_gain = DOWN_GAIN
         self._cruise_until = 0.0
         self._up_gain = UP_GAIN
         self._probe_until: float | None = None
@@ -140,6 +143,7 @@ class Model(Congestion):
             self._look_for_full_rate(sample)
             self._spreads.append(max(self._round.slowest - self._round.quickest, 0.0))
             self._spread = median(self._spreads)
+            self._stood = self._queued
         self._learn_excess(sample)
         self._move_on(sample)
         if round_ended:
@@ -261,6 +265,7 @@ class Model(Congestion):
         self._state_since = now
         if state is State.UP:
             self._rate_before_up = self._rates.value
+            self._down_gain = DOWN_BESIDE_GAIN if self._stood and self._overflow.bound(now) < math.inf else DOWN_GAIN
             self._up_gain = min(self._up_gain * UP_GAIN_GROWTH, UP_GAIN)
         elif state is State.PROBE_ROUND_TRIP:
             self._probe_until = None
@@ -275,8 +280,7 @@ class Model(Congestion):
             self.window += sample.acknowledged
             return
         state = self.state
-        gain = self._up_gain if state is State.UP else PACING_GAINS[state]
-        pacing_rate = max(gain * rate, least / max(self.minimum_round_trip, 1.0))
+        pacing_rate = max(self._pacing_gain * rate, least / max(self.minimum_round_trip, 1.0))
         if state is State.PROBE_ROUND_TRIP:
             target = PROBE_ROUND_TRIP_GAIN * product
         else:
@@ -289,6 +293,12 @@ class Model(Congestion):
                 pacing_rate = max(pacing_rate, STARTUP_GAIN * doubled / self.minimum_round_trip)
         self.pacing_rate = pacing_rate
         self.window = int(max(min(target, max(self._overflow.bound(sample.now), 0.75 * product)), least))
+
+    @property
+    def _pacing_gain(self) -> float:
+        if self.state is State.UP:
+            return self._up_gain
+        return self._down_gain if self.state is State.DOWN else PACING_GAINS[self.state]
 
     def _doubled(self, sample: Sample) -> int:
         """The window of slow start, RFC 9002 section 7.3.1, as long as it is small."""
