@@ -76,8 +76,11 @@ class Overflow:
         self._rounds = 0  # since then
         self._before: tuple[float | None, float, float, int] | None = None  # all four before that, to undo
 
-    def happened(self, seen: Round, *, queued: bool, datagram_size: int) -> bool:
-        """Judge a round that has ended: whether an overflow began in it."""
+    def happened(self, seen: Round, *, queued: bool, settled: bool, datagram_size: int) -> bool:
+        """Judge a round that has ended: whether an overflow began in it.
+
+        `settled`: whether all that it lost was sent after the flight had been cut.
+        """
         usual, own = median(self._losses) if self._losses else 0.0, self._own_loss
         datagrams = (seen.acknowledged + seen.lost) / datagram_size
         expected = datagrams * (own if self._own else usual)
@@ -85,7 +88,7 @@ class Overflow:
         much = datagrams * (usual + LOSS_MARGIN) + LOSS_DEVIATIONS * math.sqrt(datagrams * usual + 1)
         self.excess = seen.lost > much * datagram_size
         self._losses.append(seen.loss)
-        if not queued and not self.contended:
+        if not queued and settled and seen.count > self._last + SAME_ROUNDS and not self.contended:
             self._own.append((seen.lost, seen.acknowledged + seen.lost))
         self._judge_contention(own, queued=queued)
         self._rounds += 1

@@ -130,12 +130,12 @@ class OverflowTests(SynchronousTestCase):
         self.overflow = Overflow()
         self.round = Round()
 
-    def rounds(self, count: int, lost: int, *, queued: bool = True) -> list[bool]:
+    def rounds(self, count: int, lost: int, *, queued: bool = True, settled: bool = True) -> list[bool]:
         """So many rounds of a hundred datagrams, `lost` of each lost."""
         judged = []
         for _ in range(count):
             self.round.acknowledged, self.round.lost = (100 - lost) * 1000, lost * 1000
-            judged.append(self.overflow.happened(self.round, queued=queued, datagram_size=1000))
+            judged.append(self.overflow.happened(self.round, queued=queued, settled=settled, datagram_size=1000))
             self.round.begin(0)
         return judged
 
@@ -175,6 +175,11 @@ class OverflowTests(SynchronousTestCase):
         self.rounds(15, 0, queued=False)
         self.rounds(1, 40, queued=False)
         self.assertEqual(self.rounds(1, 2), [True])
+
+    def test_what_was_lost_before_the_flight_was_cut_is_not_taken_for_the_paths_own(self) -> None:
+        self.rounds(4, 0, queued=False)
+        self.rounds(3, 50, queued=False, settled=False)
+        self.assertEqual(self.rounds(1, 1), [True])
 
     def test_the_bound_comes_down_and_goes_back_along_the_curve(self) -> None:
         self.overflow.answer(100_000, 1.0)
