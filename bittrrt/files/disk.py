@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Sequence
@@ -56,6 +57,11 @@ class Disk:
     def sync_data(self, descriptor: int) -> None:
         """Wait until the bytes are on the disk, and what is needed to find them again."""
         getattr(os, "fdatasync", os.fsync)(descriptor)  # macOS has none
+
+    def drop_cached(self, descriptor: int, length: int) -> None:
+        """Let the first bytes of a file leave the page cache, as far as they are on the disk: a hint, and no more."""
+        with contextlib.suppress(AttributeError, OSError):  # macOS has none
+            os.posix_fadvise(descriptor, 0, length, os.POSIX_FADV_DONTNEED)
 
     def sync(self, descriptor: int) -> None:
         """Wait until a file with its mode and times, or a folder with its names, is on the disk."""

@@ -36,6 +36,7 @@ from .version import FileVersion
 
 CHECKPOINT_INTERVAL: Final = 0.7  # seconds; with the tick that it waits for and the sync, a kill costs at most 1 s
 CHECKPOINT_BYTES: Final = 128 * 1024 * 1024  # that wait for the disk: with more, a fast transfer would wait at its end
+CACHED_BYTES: Final = 128 * 1024 * 1024  # of a file stay in the page cache; larger ones would drive all else out of it
 CATCH_UP: Final = 64 * 1024 * 1024  # bytes; some tens of milliseconds from the page cache
 
 
@@ -264,6 +265,8 @@ class Sink:
         except OSError as error:
             raise self._failure(error) from None
         self._durable, self._durable_bytes = written, written_bytes
+        if self.version.size > CACHED_BYTES:
+            self._disk.drop_cached(self._partial.descriptor, min(self._digest.position, written.prefix))
 
     def _catch_up(self) -> None:
         with self._lock:

@@ -304,6 +304,29 @@ class CheckpointTests(SinkTestCase):
         sink.write(10, [CONTENT[10:19]])
         self.assertFalse(sink.due(10.0))
 
+    def test_a_large_file_leaves_the_page_cache_as_far_as_it_is_safe_and_in_the_digest(self) -> None:
+        dropped: list[int] = []
+
+        class WatchedDisk(BreakingDisk):
+            def drop_cached(self, descriptor: int, length: int) -> None:
+                dropped.append(length)
+                super().drop_cached(descriptor, length)
+
+        sink = self.sink(disk=WatchedDisk())
+        sink.write(0, [CONTENT[:1000]])
+        sink.checkpoint()
+        self.assertEqual(dropped, [], "a small one stays")
+        self.patch(sink_module, "CACHED_BYTES", len(CONTENT) - 1)
+        sink.write(1000, [CONTENT[1000:5000]])
+        sink.write(9000, [CONTENT[9000:]])
+        sink.checkpoint()
+        self.assertEqual(dropped, [5000])
+        sink.write(5000, [CONTENT[5000:9000]])
+        sink.checkpoint()
+        self.assertEqual(dropped, [5000, 9000], "what is not in the digest yet is read back for it")
+        sink.finish(DIGEST)
+        self.assertEqual((self.folder / "file").read_bytes(), CONTENT)
+
     def test_bytes_written_during_a_checkpoint_wait_for_the_next(self) -> None:
         """The sync waits in its thread until this one has written more, which it can."""
         entered, written = threading.Event(), threading.Event()
