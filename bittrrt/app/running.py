@@ -29,6 +29,7 @@ class CommandRun:
         self._reactor = reactor
         self.status = INTERRUPTED
         self.failure: Failure | None = None
+        self._stopped = False  # by Ctrl-C
 
     def run(self, command: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
         """The exit status of `await command(reactor)`; that of Ctrl-C if it came first. Raises what it raised."""
@@ -41,6 +42,8 @@ class CommandRun:
         self._reactor.callWhenRunning(start)
         self._reactor.run()
         if self.failure is not None:
+            if self._stopped and isinstance(self.failure.value, LinkError):
+                return INTERRUPTED  # what ends because of it fails in many ways
             self.failure.raiseException()
         return self.status
 
@@ -59,6 +62,7 @@ class CommandRun:
 
     def _interrupted(self, number: int, frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
+        self._stopped = True
         self._reactor.callFromThread(self._stop)
 
     def _stop(self) -> None:

@@ -69,7 +69,7 @@ class BegunSessionTests(SynchronousTestCase):
         peer = self.accept()
         program.send(signal.SIGINT)
         status, out, err = program.end()
-        self.assertIn(status, (-signal.SIGINT, 130))
+        self.assertIn(status, (-signal.SIGINT, 130), err)
         self.assertEqual(out, "")
         self.assertRegex(err, r"\A(stopped; .*\n)?\Z")  # the line is for a program that was there by then
         while peer.recv(4096):  # until it is closed
