@@ -42,8 +42,6 @@ class CommandRun:
         self._reactor.callWhenRunning(start)
         self._reactor.run()
         if self.failure is not None:
-            if self._stopped and isinstance(self.failure.value, LinkError):
-                return INTERRUPTED  # what ends because of it fails in many ways
             self.failure.raiseException()
         return self.status
 
@@ -52,7 +50,8 @@ class CommandRun:
         self._stop()
 
     def _failed(self, failure: Failure) -> None:
-        self.failure = failure
+        if not self._stopped or not isinstance(failure.value, LinkError):  # what ends by Ctrl-C fails in many ways
+            self.failure = failure
         self._stop()
 
     def catch_interrupts(self) -> None:

@@ -88,13 +88,12 @@ class Overflow:
         much = datagrams * (usual + LOSS_MARGIN) + LOSS_DEVIATIONS * math.sqrt(datagrams * usual + 1)
         self.excess = seen.lost > much * datagram_size
         self._losses.append(seen.loss)
-        if not queued and settled and seen.count > self._last + SAME_ROUNDS and not self.contended:
+        apart = seen.count > self._last + SAME_ROUNDS
+        if not queued and settled and apart and not self.contended:
             self._own.append((seen.lost, seen.acknowledged + seen.lost))
         self._judge_contention(own, queued=queued)
         self._rounds += 1
-        if not queued or seen.lost <= most * datagram_size:
-            return False
-        if seen.count <= self._last + SAME_ROUNDS:
+        if not queued or not apart or seen.lost <= most * datagram_size:
             return False
         self._last = seen.count
         self._several = seen.lost > (most + 1) * datagram_size

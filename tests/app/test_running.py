@@ -64,6 +64,14 @@ class CommandRunTests(SynchronousTestCase):
 
         self.assertEqual(self.run_command(interrupt), INTERRUPTED)
 
+    def test_what_failed_before_ctrl_c_is_raised(self) -> None:
+        def interrupt() -> None:
+            self.result.errback(LinkError("the other end went away"))
+            signal.raise_signal(signal.SIGINT)
+
+        with self.assertRaises(LinkError):
+            self.run_command(interrupt)
+
     def test_what_is_broken_is_raised_even_then(self) -> None:
         def interrupt() -> None:
             signal.raise_signal(signal.SIGINT)
