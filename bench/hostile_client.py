@@ -26,6 +26,7 @@ from bittrrt.errors import LinkError
 from bittrrt.files.known_servers import KnownServer
 from bittrrt.net.client_connection import ClientConnection
 from bittrrt.net.data_plane import DataPlane
+from bittrrt.net.neglect import LOOK, LOOKS
 from bittrrt.net.session_opener import SessionOpener
 from bittrrt.settings import Settings
 from bittrrt.wire.acknowledgement import Acknowledgement, pack_acknowledgement
@@ -89,6 +90,13 @@ class Attacker:
 
     async def sleep(self, seconds: float) -> None:
         await deferLater(self.reactor, seconds)
+
+    async def until_over(self) -> None:
+        """Wait until the server has had enough."""
+        for _ in range(2 * round(LOOK * LOOKS)):
+            if not self.over:
+                await self.sleep(1)
+        assert self.over, "the server did not end it"
 
     async def repeat(self, count: int, act: Callable[[int], object]) -> None:
         """Do something many times, unless the server ends it."""
@@ -163,7 +171,17 @@ async def never_reads(attacker: Attacker) -> None:
         attacker.ask(List(number, "names") if number % 2 else Fetch(number, "", recursive=True))
     await attacker.sleep(0.3)
     attacker.connection.close_data_plane()
-    await attacker.sleep(8)
+    await attacker.until_over()
+
+
+async def takes_no_more(attacker: Attacker) -> None:
+    """Fetches files, acknowledges what comes, and never lets them go on."""
+    attacker.ask(Fetch(1, "large", recursive=True))
+    await attacker.sleep(1)
+    for offered in [message.channel for message in attacker.heard if isinstance(message, Offer)]:
+        attacker.plane.open_receiving(offered, Nowhere(), None, paced=True)
+        attacker.ask(Accept(offered))
+    await attacker.until_over()
 
 
 async def never_answers(attacker: Attacker) -> None:
@@ -236,8 +254,8 @@ ATTACKS: dict[str, Callable[[Attacker], Awaitable[None]]] = {
     attack.__name__.replace("_", " "): attack
     for attack in (
         acknowledges_the_unsent, claims_huge_credit, sends_beyond_the_end, thousands_of_channels, never_reads,
-        never_answers, talks_garbage, breaks_the_control_stream, asks_and_asks, offers_and_offers, makes_folders,
-        leaves_holes, names,
+        takes_no_more, never_answers, talks_garbage, breaks_the_control_stream, asks_and_asks, offers_and_offers,
+        makes_folders, leaves_holes, names,
     )
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ from bittrrt.errors import LinkError
 from bittrrt.files.home import Home
 from bittrrt.files.identity import load_or_create_identity
 from bittrrt.net import client as server_side
+from bittrrt.net.neglect import LOOK, LOOKS
 from bittrrt.net.streams import DataPlaneListener
 from bittrrt.settings import Settings
 from bittrrt.wire.acknowledgement import Acknowledgement, pack_acknowledgement
@@ -50,7 +51,6 @@ from bittrrt.wire.transfer_messages import (
 )
 
 BOUND = 100  # MB beyond what the client takes to list an empty folder
-LASTS = 10.0  # seconds after which a client that is still busy is interrupted
 SAMPLE = b"x" * 16
 MAX_BACKLOG = 2**20
 NAMES = (
@@ -223,6 +223,8 @@ class Attack:
     command: str
     ends: bool = True
     """Whether the client ends by itself."""
+    lasts: float = 10.0
+    """Seconds after which a client that is still busy is interrupted."""
 
     @property
     def name(self) -> str:
@@ -242,16 +244,16 @@ ATTACKS = (
     Attack(talks_garbage, "get"),
     Attack(acknowledges_the_unsent, "put"),
     Attack(accepts_what_is_not_there, "put"),
-    Attack(never_reads, "put", ends=False),
+    Attack(never_reads, "put", lasts=2 * LOOK * LOOKS),
 )
 
 
 # --- trying it -------------------------------------------------------------------------------------------------------
 
 
-def watch(client: Client, output: list[str]) -> tuple[float, bool]:
+def watch(client: Client, output: list[str], lasts: float = 10.0) -> tuple[float, bool]:
     """The most MB that a client takes, and whether it ended by itself in its time."""
-    peak, deadline = 0, time.monotonic() + LASTS
+    peak, deadline = 0, time.monotonic() + lasts
     os.set_blocking(client.output.fileno(), False)
     while client.running and time.monotonic() < deadline:
         peak = max(peak, peak_memory(client.pid))
@@ -287,7 +289,7 @@ async def attack(reactor: Any, ends: Ends, service: ServerService, one: Attack) 
         "put": ["put", str(ends.here / "big"), f"{ends.remote}:wanted"],
     }[one.command]
     output: list[str] = []
-    megabytes, by_itself = await deferToThread(watch, ends.start(*words), output)
+    megabytes, by_itself = await deferToThread(watch, ends.start(*words), output, one.lasts)
     outside = sorted((set(os.listdir(ends.here)) | set(os.listdir(ends.base))) - before)
     inside = sorted(set(os.listdir(target)) - {"wanted"})
     last = output[-1][:90] if output and by_itself else "interrupted"

@@ -51,6 +51,10 @@ class CreditExceeded(Rejected):
     """The peer sent more than it was given credit for, beyond the end of a channel, or on one that is not open."""
 
 
+class TakesNothing(Rejected):
+    """The peer is there, and has not taken anything of what it is sent for a minute: see `net.neglect`."""
+
+
 class MalformedMessage(Rejected):
     """A netstring or its JSON that is not one of the messages expected."""
 

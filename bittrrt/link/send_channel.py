@@ -85,6 +85,11 @@ class SendChannel:
         """Whether there are bytes to send, credit or not."""
         return bool(self.lost) or self.next_offset < self.available
 
+    @property
+    def held_back(self) -> bool:
+        """Whether only the peer's credit is missing for more."""
+        return self.credit <= self.next_offset < self.available and not self.lost
+
     def next_range(self, fresh: int) -> tuple[int, int, bool] | None:
         """`(offset, length, lost before)` of the bytes to go next; at most `fresh` of them for the first time."""
         if self.lost:

@@ -99,6 +99,11 @@ class Sender:
         return self._in_flight.bytes
 
     @property
+    def delivered(self) -> int:
+        """Bytes of whole datagrams that ever arrived."""
+        return self._delivery.delivered
+
+    @property
     def resting(self) -> bool:
         """Whether there is nothing to send, and nothing on its way: so it is all the time at an end that receives."""
         if self._rested:

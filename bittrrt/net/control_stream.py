@@ -28,7 +28,8 @@ class Outgoing(WrittenBytes):
 
     def __init__(self, channel: SendChannel) -> None:
         super().__init__()
-        self._channel = channel
+        self.channel = channel
+        """What it is sent on."""
         self._awaited: deque[tuple[int, Deferred[None]]] = deque()  # each with the offset that it waits for
 
     @property
@@ -43,12 +44,12 @@ class Outgoing(WrittenBytes):
         if self.backlog + len(message) > MAX_BACKLOG:
             raise ControlOverflow(f"the other end has not taken {self.backlog} bytes of control messages")
         self.append(b"%d:%b," % (len(message), message))
-        self._channel.supply(self.end)
+        self.channel.supply(self.end)
 
     def trim(self) -> None:
         """Forget what is acknowledged."""
         if self.backlog:
-            self.forget_before(max(self.begin, self._channel.acknowledged.gap_at(0)[0]))
+            self.forget_before(max(self.begin, self.channel.acknowledged.gap_at(0)[0]))
 
     def arrived(self) -> Deferred[None]:
         """Fires, at once or by `tell_arrived`, when all messages put until now are acknowledged."""

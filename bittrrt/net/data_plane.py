@@ -20,7 +20,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ..errors import PeerMisbehaved, Rejected
+from ..errors import PeerMisbehaved, Rejected, TakesNothing
 from ..link.link import Link
 from ..link.pacer import TICK, Pacer
 from ..link.receiver import WINDOW
@@ -303,11 +303,6 @@ class DataPlane:
         return self._receiving.unexpected
 
     @property
-    def messages_late(self) -> int:
-        """Messages that came after a newer one of their channel, and were dropped."""
-        return self._receiving.messages_late
-
-    @property
     def active(self) -> bool:
         """Whether anything but heartbeats is on its way, or expected."""
         return bool(self._sending.active or self._receiving.streams)
@@ -437,6 +432,8 @@ class DataPlane:
         if self._beat is not None and beat_due is not None and now >= beat_due:
             self._beat_at = now
             self._beat()
+        if self._sending.neglected(now):
+            self._fail(TakesNothing("it is there, and has taken nothing of what it was sent for a minute"))
         self._pump()
 
     def _beat_due(self) -> float | None:

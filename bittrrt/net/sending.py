@@ -31,6 +31,7 @@ from ..wire.spans import SpanSet
 from .clock import Clock
 from .control_stream import CONTROL_WINDOW, Outgoing
 from .handlers import PortHandler
+from .neglect import NeglectWatch
 from .path_prober import AddressProofs, PathProber
 from .port_choice import PortChoice
 from .streams import EARLY, INITIAL_CREDIT, NO_LIMIT, ChannelNumbers, SendingStream, StreamSource
@@ -83,6 +84,8 @@ class Sending:
         self._trims: dict[int, tuple[SendingStream, Callable[[int], None]]] = {}
         self._numbers = ChannelNumbers()
         self._ports = PortChoice((ctrl, out, spare), round_trip)
+        self._handlers = ctrl, out, spare
+        self._neglect = NeglectWatch(now)
         self._proofs = AddressProofs()
         self._prober = PathProber(link, self._sender, out)
         self.withheld = False
@@ -126,7 +129,7 @@ class Sending:
             opened.supply(min(size, EARLY) if early else size, finished=not early)
         finished: Deferred[None] = Deferred(lambda _: self.close(channel))
         flags = STREAM_FLAGS | URGENT if urgent else STREAM_FLAGS
-        self.streams[channel] = stream = SendingStream(opened, source, flags, finished)
+        self.streams[channel] = stream = SendingStream(opened, source, flags, finished, grows=size is None)
         if trim is not None:
             self._trims[channel] = stream, trim
         self._prober.begin()
@@ -224,6 +227,21 @@ class Sending:
         """When `send_due` may have something to do."""
         times = [time for time in (self._sender.next_timeout(), self._prober.next_timeout()) if time is not None]
         return min(times, default=None)
+
+    def neglected(self, now: float) -> bool:
+        """Whether the peer is there, and takes nothing: see `neglect`. To be asked as often as something is due."""
+        if not self._neglect.due(now):
+            return False
+        heard_at = max(handler.path.last_heard or 0.0 for handler in self._handlers)
+        return self._neglect.neglects(self._taken(), heard_at, now)
+
+    def _taken(self) -> tuple[int, int] | None:
+        """What changes whenever the peer takes something; None if there is nothing that it does not take."""
+        channels = [self.control.channel, *(stream.channel for stream in self.streams.values() if not stream.grows)]
+        held = [channel.credit for channel in channels if channel.held_back]
+        if held:
+            return len(held), sum(held)
+        return (0, self._sender.delivered) if self._sender.in_flight else None
 
     def _send_burst(self, burst: Burst) -> int:
         """How many writes the burst has taken, one if its stream has failed; 0: nothing may leave now.

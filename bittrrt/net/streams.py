@@ -61,14 +61,18 @@ class DataPlaneListener(Protocol):
 class SendingStream:
     """A stream that is being sent."""
 
-    __slots__ = ("channel", "finished", "flags", "source")
+    __slots__ = ("channel", "finished", "flags", "grows", "source")
 
-    def __init__(self, channel: SendChannel, source: StreamSource, flags: int, finished: Deferred[None]) -> None:
+    def __init__(
+        self, channel: SendChannel, source: StreamSource, flags: int, finished: Deferred[None], *, grows: bool
+    ) -> None:
         self.channel = channel
         self.source = source
         self.flags = flags
         self.finished = finished
         """Fires when everything is acknowledged."""
+        self.grows = grows
+        """Whether it was opened without a size: then the peer's reader may wait for as long as it likes."""
 
 
 class EarlyData:

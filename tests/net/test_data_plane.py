@@ -312,7 +312,7 @@ class MessageTests(SimulatedDataTestCase):
         numbers = [int(data) for channel, data in self.there.messages]
         self.assertEqual(numbers, sorted(set(numbers)))
         self.assertGreater(len(numbers), 20)
-        self.assertGreater(self.server_plane.messages_late, 0)
+        self.assertGreater(self.server_plane.received_totals.messages_late, 0)
 
     def test_one_that_does_not_fit_the_window_is_dropped_here(self) -> None:
         self.network.cut = True
