@@ -46,7 +46,9 @@ EARLIER_ROUNDS: Final = 3  # until what was lost before a cut of the flight is f
 JITTER_ROUNDS: Final = 7  # whose median spread of round trips is the path's jitter
 LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
+CRUSHING_LOSS: Final = 0.3  # the same in a queue, though the rate grows: what grows is the share, and others pay
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
+SOME_QUEUE: Final = 1.03  # the same: there may be a short one; a path that only loses has none
 MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed after one that comes near to it
 CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the processor add
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
@@ -174,15 +176,20 @@ class Model(Congestion):
         self._excess.add(min(self._excess_bytes - expected, self.product), self._round.count)
 
     @property
+    def _jitter_known(self) -> bool:
+        """Whether a queue can be told from jitter."""
+        return len(self._spreads) >= LEAST_JITTER_ROUNDS
+
+    @property
     def _queued(self) -> bool:
         """Whether a queue stood for the whole of the round: more of it than jitter explains."""
         quickest, minimum = self._round.quickest, self.minimum_round_trip
-        known = len(self._spreads) >= LEAST_JITTER_ROUNDS
-        return known and quickest > QUEUE * minimum and quickest - minimum > self._spread
+        return self._jitter_known and quickest > QUEUE * minimum and quickest - minimum > self._spread
 
     def _judge_losses(self, sample: Sample) -> None:
         seen, overflow, now = self._round, self._overflow, sample.now
         settled = self.state is not State.PROBE_ROUND_TRIP and seen.count > self._earlier_until
+        settled = settled and self._jitter_known
         if overflow.happened(seen, queued=self._queued, settled=settled, datagram_size=self._datagram_size):
             in_flight = seen.in_flight
             if not settled:
@@ -212,14 +219,16 @@ class Model(Congestion):
         """Leave startup when the rate grows no more, or a queue grows instead of it."""
         if self.state is not State.STARTUP or sample.application_limited:
             return
-        if self._rates.value >= self._full_rate * FULL_GROWTH:
+        seen = self._round
+        lost = seen.loss if self._overflow.excess else 0.0
+        crushing = lost > CRUSHING_LOSS and seen.quickest > QUEUE * self.minimum_round_trip
+        if self._rates.value >= self._full_rate * FULL_GROWTH and not crushing:
             self._full_rate = self._rates.value
             self._full_rounds = 0
             return
         self._full_rounds += 1
-        seen = self._round
         queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
-        overflown = self._overflow.excess and seen.loss > STARTUP_LOSS
+        overflown = lost > STARTUP_LOSS and seen.quickest > SOME_QUEUE * self.minimum_round_trip
         if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
             self._earlier_flight, self._earlier_until = self.window, seen.count + EARLIER_ROUNDS
             self._enter(State.DRAIN, sample.now)

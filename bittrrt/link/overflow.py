@@ -79,7 +79,8 @@ class Overflow:
     def happened(self, seen: Round, *, queued: bool, settled: bool, datagram_size: int) -> bool:
         """Judge a round that has ended: whether an overflow began in it.
 
-        `settled`: whether all that it lost was sent after the flight had been cut.
+        `settled`: whether it tells what the path loses by itself: no startup of which nobody knows whether it queues,
+        nothing that was sent before the flight had been cut.
         """
         usual, own = median(self._losses) if self._losses else 0.0, self._own_loss
         datagrams = (seen.acknowledged + seen.lost) / datagram_size

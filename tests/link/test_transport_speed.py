@@ -26,6 +26,10 @@ class SpeedTests(SynchronousTestCase):
     def test_random_loss_of_5_percent_does_not_slow_it_down(self) -> None:
         self.reaches(Profile(100, 100, loss_percent=5), 64, 70)
 
+    def test_a_start_that_loses_many_by_chance_is_not_taken_for_a_queue(self) -> None:
+        for profile, seed, megabits in ((Profile(100, 40, loss_percent=20), 5, 40), (Profile(50, 40, 35), 19, 10)):
+            self.assertGreater(transfer(profile, 8, seed=seed, setup=0.1).megabits, megabits, f"{profile}")
+
     def test_a_satellite_path_is_filled(self) -> None:
         self.reaches(Profile(20, 600, loss_percent=2), 32, 11, setup=3.0)
 
@@ -49,6 +53,11 @@ class SpeedTests(SynchronousTestCase):
 class FairnessTests(SynchronousTestCase):
     def test_beside_tcp_cubic_it_takes_its_share(self) -> None:
         for profile in (Profile(40, 40), Profile(20, 80), Profile(50, 10)):
+            share = share_beside_tcp(profile, TcpCubic, seconds=30)
+            self.assertTrue(0.35 < share < 0.65, f"{profile}: {share}")
+
+    def test_a_slow_path_is_not_crushed_by_the_start(self) -> None:
+        for profile in (Profile(2, 100), Profile(5, 50)):
             share = share_beside_tcp(profile, TcpCubic, seconds=30)
             self.assertTrue(0.35 < share < 0.65, f"{profile}: {share}")
 
