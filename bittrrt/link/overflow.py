@@ -102,10 +102,14 @@ class Overflow:
 
     @property
     def _own_loss(self) -> float:
-        """The share that the path loses by itself. A round that lost most is left out: an overflow's may come late."""
+        """The share that the path loses by itself: no more than was lost lately, with a queue and without.
+
+        A round that lost most is left out: an overflow's may come late.
+        """
         worst = max(self._own, default=(0, 0))
         everything = sum(size for _, size in self._own) - worst[1]
-        return (sum(lost for lost, _ in self._own) - worst[0]) / everything if everything else 0.0
+        own = (sum(lost for lost, _ in self._own) - worst[0]) / everything if everything else 0.0
+        return min(own, fmean(self._losses)) if self._losses else own
 
     def _judge_contention(self, own: float, *, queued: bool) -> None:
         if not self.contended:

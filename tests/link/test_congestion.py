@@ -181,6 +181,11 @@ class OverflowTests(SynchronousTestCase):
         self.rounds(3, 50, queued=False, settled=False)
         self.assertEqual(self.rounds(1, 1), [True])
 
+    def test_a_path_that_loses_nothing_any_more_is_not_believed_to_lose_much_by_itself(self) -> None:
+        self.rounds(4, 30, queued=False)
+        self.assertEqual(self.rounds(16, 0), [False] * 16)  # in a queue, so that nothing tells the own loss anew
+        self.assertEqual(self.rounds(1, 1), [True])
+
     def test_the_bound_comes_down_and_goes_back_along_the_curve(self) -> None:
         self.overflow.answer(100_000, 1.0)
         self.assertAlmostEqual(self.overflow.bound(1.0) / 1e5, BETA)

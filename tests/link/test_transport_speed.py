@@ -70,3 +70,6 @@ class FairnessTests(SynchronousTestCase):
         for profile in (Profile(20, 40), Profile(20, 80)):
             index = fairness_of_two(profile)
             self.assertGreater(index, 0.95, f"{profile}")
+
+    def test_a_second_transfer_gets_as_much_where_the_path_loses_one_datagram_in_two_thousand(self) -> None:
+        self.assertGreater(fairness_of_two(Profile(50, 40, loss_percent=0.05), seconds=30, seed=5), 0.95)
