@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Final, NamedTuple
@@ -125,6 +126,18 @@ class Program:
             self._process.stdin.close()
 
 
+@contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end what is started, also where this process ignores it, as one that a script starts with `&` does."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Machines:
     """A server's and a client's machine, in one directory that goes away; use as a context manager."""
 
@@ -133,6 +146,7 @@ class Machines:
         self.directory = Path()
 
     def __enter__(self) -> Machines:
+        self._stack.enter_context(heeding_interrupts())
         self.directory = Path(self._stack.enter_context(TemporaryDirectory()))
         for name in ("server", "client"):
             (self.directory / name).mkdir()

@@ -13,6 +13,8 @@ from bittrrt.app import running
 from bittrrt.app.running import INTERRUPTED, CommandRun
 from bittrrt.errors import LinkError
 
+from .programs import heeding_interrupts
+
 
 class OneTurn:
     """A reactor whose only turn is the first of the command, and then what the test does."""
@@ -39,6 +41,7 @@ class OneTurn:
 class CommandRunTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(running, "globalLogBeginner", mock.Mock())
+        self.enterContext(heeding_interrupts())
         self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         self.result: Deferred[int] = Deferred()
 
