@@ -94,9 +94,20 @@ class Attacker:
     async def until_over(self) -> None:
         """Wait until the server has had enough."""
         for _ in range(2 * round(LOOK * LOOKS)):
-            if not self.over:
-                await self.sleep(1)
-        assert self.over, "the server did not end it"
+            if self.over:
+                return
+            await self.sleep(1)
+        raise AssertionError("the server did not end it")
+
+    async def accept_large_files(self) -> list[int]:
+        """Fetch them, and read no more than a window of each; the channels that they come by."""
+        self.ask(Fetch(1, "large", recursive=True))
+        await self.sleep(1)
+        offered = [message.channel for message in self.heard if isinstance(message, Offer)]
+        for channel in offered:
+            self.plane.open_receiving(channel, Nowhere(), None, paced=True)
+            self.ask(Accept(channel))
+        return offered
 
     async def repeat(self, count: int, act: Callable[[int], object]) -> None:
         """Do something many times, unless the server ends it."""
@@ -137,12 +148,7 @@ async def acknowledges_the_unsent(attacker: Attacker) -> None:
 
 async def claims_huge_credit(attacker: Attacker) -> None:
     """And accepts everything, and acknowledges nothing of it but the first moment's."""
-    attacker.ask(Fetch(1, "large", recursive=True))
-    await attacker.sleep(1)
-    offered = [message.channel for message in attacker.heard if isinstance(message, Offer)]
-    for channel in offered:
-        attacker.plane.open_receiving(channel, Nowhere(), None, paced=True)
-        attacker.ask(Accept(channel))
+    offered = await attacker.accept_large_files()
     await attacker.sleep(0.2)
     credit = tuple((channel, 2**64 - 1) for channel in sorted({0, *offered[:8]}))
     attacker.connection.close_data_plane()
@@ -176,11 +182,7 @@ async def never_reads(attacker: Attacker) -> None:
 
 async def takes_no_more(attacker: Attacker) -> None:
     """Fetches files, acknowledges what comes, and never lets them go on."""
-    attacker.ask(Fetch(1, "large", recursive=True))
-    await attacker.sleep(1)
-    for offered in [message.channel for message in attacker.heard if isinstance(message, Offer)]:
-        attacker.plane.open_receiving(offered, Nowhere(), None, paced=True)
-        attacker.ask(Accept(offered))
+    await attacker.accept_large_files()
     await attacker.until_over()
 
 

@@ -51,6 +51,7 @@ from bittrrt.wire.transfer_messages import (
 )
 
 BOUND = 100  # MB beyond what the client takes to list an empty folder
+LASTS = 10.0  # seconds after which a client that is still busy is interrupted
 SAMPLE = b"x" * 16
 MAX_BACKLOG = 2**20
 NAMES = (
@@ -223,7 +224,7 @@ class Attack:
     command: str
     ends: bool = True
     """Whether the client ends by itself."""
-    lasts: float = 10.0
+    lasts: float = LASTS
     """Seconds after which a client that is still busy is interrupted."""
 
     @property
@@ -251,7 +252,7 @@ ATTACKS = (
 # --- trying it -------------------------------------------------------------------------------------------------------
 
 
-def watch(client: Client, output: list[str], lasts: float = 10.0) -> tuple[float, bool]:
+def watch(client: Client, output: list[str], lasts: float = LASTS) -> tuple[float, bool]:
     """The most MB that a client takes, and whether it ended by itself in its time."""
     peak, deadline = 0, time.monotonic() + lasts
     os.set_blocking(client.output.fileno(), False)

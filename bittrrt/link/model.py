@@ -188,11 +188,11 @@ class Model(Congestion):
 
     def _judge_losses(self, sample: Sample) -> None:
         seen, overflow, now = self._round, self._overflow, sample.now
-        settled = self.state is not State.PROBE_ROUND_TRIP and seen.count > self._earlier_until
-        settled = settled and self._jitter_known
+        cut = self.state is State.PROBE_ROUND_TRIP or seen.count <= self._earlier_until
+        settled = self._jitter_known and not cut
         if overflow.happened(seen, queued=self._queued, settled=settled, datagram_size=self._datagram_size):
             in_flight = seen.in_flight
-            if not settled:
+            if cut:
                 in_flight = max(in_flight, self._earlier_flight)
             overflow.answer(in_flight, now)
             if self.state is State.UP:

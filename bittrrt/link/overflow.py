@@ -108,8 +108,10 @@ class Overflow:
         """
         worst = max(self._own, default=(0, 0))
         everything = sum(size for _, size in self._own) - worst[1]
-        own = (sum(lost for lost, _ in self._own) - worst[0]) / everything if everything else 0.0
-        return min(own, fmean(self._losses)) if self._losses else own
+        if not everything:
+            return 0.0
+        own = (sum(lost for lost, _ in self._own) - worst[0]) / everything
+        return min(own, fmean(self._losses))
 
     def _judge_contention(self, own: float, *, queued: bool) -> None:
         if not self.contended:

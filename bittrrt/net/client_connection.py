@@ -30,7 +30,7 @@ from ..wire.messages import Close, CloseReason, Observed
 from .clock import SYSTEM_CLOCK, Clock
 from .connection import read_link_message, send_link_message
 from .data_plane_owner import DataPlaneOwner
-from .handlers import ClientPortHandler, PortHandler
+from .handlers import ClientPortHandler, PortHandler, last_heard
 from .looping import keep_looping
 from .port import LinkPort
 from .streams import DataPlaneListener
@@ -203,8 +203,7 @@ class ClientConnection(DataPlaneOwner):
 
     def last_heard(self) -> float | None:
         """When anything authentic was heard last, on any port."""
-        heard = [h.path.last_heard for h in self.handlers.values() if h.path.last_heard is not None]
-        return max(heard, default=None)
+        return last_heard(self.handlers.values())
 
     def report(self, port_type: PortType) -> PortReport:
         """What is known of one port now."""

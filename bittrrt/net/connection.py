@@ -18,7 +18,7 @@ from ..wire.datagram import LINK_CHANNEL, LINK_MESSAGE_FLAGS, Opened, PortType
 from ..wire.messages import Close, CloseReason, LinkMessage, Observed, encode_message, parse_link_message_untrusted
 from .clock import SYSTEM_CLOCK, Clock
 from .data_plane_owner import DataPlaneOwner
-from .handlers import CtrlHandler, DnHandler, PortHandler, UpHandler
+from .handlers import CtrlHandler, DnHandler, PortHandler, UpHandler, last_heard
 from .port import LinkPort
 from .port_manager import PortManager
 from .streams import DataPlaneListener
@@ -161,7 +161,8 @@ class CommConnection(DataPlaneOwner):
 
     def last_heard(self) -> float:
         """When anything authentic was heard last, on any port; before that, when the connection was made."""
-        return max((h.path.last_heard for h in self.handlers if h.path.last_heard is not None), default=self._opened_at)
+        heard = last_heard(self.handlers)
+        return self._opened_at if heard is None else heard
 
     @property
     def sockets(self) -> list[LinkPort]:

@@ -11,7 +11,7 @@ Nothing that `open_untrusted` did not let through is answered, logged, or counte
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from twisted.internet.protocol import DatagramProtocol
@@ -410,3 +410,8 @@ class ClientPortHandler(PortHandler):
 
     def _heard_from(self, addr: Address, sequence: int, size: int, now: float) -> None:
         """It is the client that roams: the server stays where the rendezvous found it."""
+
+
+def last_heard(handlers: Iterable[PortHandler]) -> float | None:
+    """When anything authentic was heard last on any of these ports; None if nothing ever was."""
+    return max((h.path.last_heard for h in handlers if h.path.last_heard is not None), default=None)

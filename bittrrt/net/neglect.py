@@ -20,17 +20,16 @@ LOOKS: Final = 12  # a minute; an honest end acknowledges at once, and takes a f
 class NeglectWatch:
     """Watches one peer."""
 
-    __slots__ = ("_due", "_looked_at", "_taken", "_times")
+    __slots__ = ("_looked_at", "_taken", "_times")
 
     def __init__(self, now: float) -> None:
         self._looked_at = now
-        self._due = now + LOOK
         self._taken: object = None
         self._times = 0
 
     def due(self, now: float) -> bool:
         """Whether it is time to look."""
-        return now >= self._due
+        return now >= self._looked_at + LOOK
 
     def neglects(self, taken: object, heard_at: float, now: float) -> bool:
         """Look. `taken`: another value than last time, if the peer took anything since; None if it has nothing to take.
@@ -43,5 +42,4 @@ class NeglectWatch:
             self._times += 1
         self._taken = taken
         self._looked_at = now
-        self._due = now + LOOK
         return self._times >= LOOKS

@@ -30,7 +30,7 @@ from ..wire.datagram import LINK_CHANNEL, MESSAGE_FLAGS, OVERHEAD, STREAM_FLAGS,
 from ..wire.spans import SpanSet
 from .clock import Clock
 from .control_stream import CONTROL_WINDOW, Outgoing
-from .handlers import PortHandler
+from .handlers import PortHandler, last_heard
 from .neglect import NeglectWatch
 from .path_prober import AddressProofs, PathProber
 from .port_choice import PortChoice
@@ -83,8 +83,8 @@ class Sending:
         self._all_sent: dict[int, SendingStream] = {}  # those of which every byte has left at least once
         self._trims: dict[int, tuple[SendingStream, Callable[[int], None]]] = {}
         self._numbers = ChannelNumbers()
-        self._ports = PortChoice((ctrl, out, spare), round_trip)
         self._handlers = ctrl, out, spare
+        self._ports = PortChoice(self._handlers, round_trip)
         self._neglect = NeglectWatch(now)
         self._proofs = AddressProofs()
         self._prober = PathProber(link, self._sender, out)
@@ -232,8 +232,7 @@ class Sending:
         """Whether the peer is there, and takes nothing: see `neglect`. To be asked as often as something is due."""
         if not self._neglect.due(now):
             return False
-        heard_at = max(handler.path.last_heard or 0.0 for handler in self._handlers)
-        return self._neglect.neglects(self._taken(), heard_at, now)
+        return self._neglect.neglects(self._taken(), last_heard(self._handlers) or 0.0, now)
 
     def _taken(self) -> tuple[int, int] | None:
         """What changes whenever the peer takes something; None if there is nothing that it does not take."""

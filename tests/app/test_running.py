@@ -42,7 +42,6 @@ class CommandRunTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(running, "globalLogBeginner", mock.Mock())
         self.enterContext(heeding_interrupts())
-        self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         self.result: Deferred[int] = Deferred()
 
     async def command(self, reactor: object) -> int:
