@@ -36,6 +36,7 @@ DOWN_GAIN: Final = 0.75
 DOWN_BESIDE_GAIN: Final = 0.8  # where a queue stood before the probe: others hold it, and fill what is drained
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
+CONTENDED_CLUMP: Final = 0.5  # of one, where nobody else yields: all of it takes too much there, none too little
 WRITES_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
 BANDWIDTH_ROUNDS: Final = 10  # rounds that a maximum counts; longer than a cycle, so that one probe is always in
 CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, so that two flows do not march in step
@@ -190,8 +191,9 @@ class Model(Congestion):
         seen, overflow, now = self._round, self._overflow, sample.now
         cut = self.state is State.PROBE_ROUND_TRIP or seen.count <= self._earlier_until
         settled = self._jitter_known and not cut
-        if overflow.happened(seen, queued=self._queued, settled=settled, datagram_size=self._datagram_size):
-            in_flight = seen.in_flight
+        size = self._datagram_size
+        in_flight = overflow.happened(seen, queued=self._queued, settled=settled, datagram_size=size, now=now)
+        if in_flight:
             if cut:
                 in_flight = max(in_flight, self._earlier_flight)
             overflow.answer(in_flight, now)
@@ -295,6 +297,8 @@ class Model(Congestion):
             target = PROBE_ROUND_TRIP_GAIN * product
         else:
             clump = 0.0 if state is State.STARTUP else self._excess.value
+            if self._overflow.contended:
+                clump *= CONTENDED_CLUMP
             target = WINDOW_GAIN * product + clump + min(3 * pacing_rate * TICK, WRITES_AHEAD * MAX_QUANTUM)
             if state is State.STARTUP:
                 late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum

@@ -12,9 +12,12 @@ when a queue overflows, one to five in a round where a TCP CUBIC flow loses as m
 window: who does not answer each of these takes what CUBIC gives up, four fifths of the path after a while. So where the
 path loses none by itself a single one counts, as it does over there.
 
+An overflow that took nothing of ours counts too, if somebody else yields to it (see `neighbour`).
+
 Beside a flow that yields to nothing (TCP BBR version 1) each yielding loses a part of the own share for good: then the
 model alone decides, as it does over there. Such a flow shows by what is lost in round after round, and where the own
-share is already too small to lose much, by overflows that follow one another sooner than CUBIC's curve explains.
+share is already too small to lose much, by overflows that follow one another sooner than CUBIC's curve explains, or by
+the own share itself, which comes down and down.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from collections import deque
 from statistics import fmean, median
 from typing import Final
 
+from .neighbour import Neighbour
 from .rounds import Round
 
 LOSS_ROUNDS: Final = 16  # whose median is what is lost in round after round
@@ -35,9 +39,12 @@ RENO: Final = 3 * (1 - BETA) / (1 + BETA)  # RFC 9438 section 4.3: segments a ro
 SEGMENT: Final = 1448  # bytes; TCP's, whatever the own datagrams have, as it is TCP's share that this keeps
 CONTENDED_LOSS: Final = 0.01  # beyond the path's own, in half of the rounds: nobody else yields
 CALM_ROUNDS: Final = 48  # whose mean is less than that: somebody yields. BBR pauses for some of them, every 10 s
+GROWN: Final = 1.25  # times the bytes in flight after these rounds: calm because the own share is still small
 SAME_ROUNDS: Final = 2  # after the first one of an overflow: until the answer to it shows
 SOON: Final = 0.22  # of what was given up is still missing: a flow that yields does not overflow the queue before that
 SOON_OVERFLOWS: Final = 3  # in a row: nobody else yields. A start beside Linux's CUBIC has two
+FALLEN: Final = 0.88  # of what was in flight at the overflow before
+FALLEN_OVERFLOWS: Final = 5  # in a row: nobody else yields. Beside CUBIC two or three are, by who had the path alone
 
 
 class Overflow:
@@ -46,11 +53,16 @@ class Overflow:
     __slots__ = (
         "_before",
         "_begun",
+        "_fallen",
+        "_in_flight",
+        "_in_flight_then",
         "_last",
         "_losses",
         "_low",
+        "_neighbour",
         "_own",
         "_rounds",
+        "_settled_losses",
         "_several",
         "_since_contended",
         "_soon",
@@ -61,7 +73,9 @@ class Overflow:
 
     def __init__(self) -> None:
         self._losses: deque[float] = deque(maxlen=LOSS_ROUNDS)  # shares of the last rounds' bytes
+        self._settled_losses: deque[float] = deque(maxlen=LOSS_ROUNDS)  # the same, without those of the start
         self._since_contended: deque[float] = deque(maxlen=CALM_ROUNDS)  # the same
+        self._in_flight_then = 0  # bytes, in the first of these
         self._own: deque[tuple[int, int]] = deque(maxlen=LOSS_ROUNDS)  # bytes, lost and all, of rounds with no queue
         self.excess = False
         """Whether the last round lost much more than the path does by itself."""
@@ -69,15 +83,18 @@ class Overflow:
         """Whether nobody else yields."""
         self._last = -SAME_ROUNDS  # round of the last overflow
         self._several = False  # whether it was more than one datagram that it took
+        self._neighbour = Neighbour()
         self._soon = 0  # overflows that each came soon after the one before
+        self._fallen = 0  # overflows that each came with much less in flight than the one before
+        self._in_flight = 0.0  # bytes, at the last one
         self._top: float | None = None  # bytes in flight when this end yielded last
         self._low = 0.0  # bytes: down to there
         self._begun = 0.0  # when that was
         self._rounds = 0  # since then
         self._before: tuple[float | None, float, float, int] | None = None  # all four before that, to undo
 
-    def happened(self, seen: Round, *, queued: bool, settled: bool, datagram_size: int) -> bool:
-        """Judge a round that has ended: whether an overflow began in it.
+    def happened(self, seen: Round, *, queued: bool, settled: bool, datagram_size: int, now: float) -> int:
+        """Judge a round that has ended: the bytes in flight when an overflow began in it, 0 if none did.
 
         `settled`: whether it tells what the path loses by itself: no startup of which nobody knows whether it queues,
         nothing that was sent before the flight had been cut.
@@ -90,15 +107,23 @@ class Overflow:
         self.excess = seen.lost > much * datagram_size
         self._losses.append(seen.loss)
         apart = seen.count > self._last + SAME_ROUNDS
-        if not queued and settled and apart and not self.contended:
-            self._own.append((seen.lost, seen.acknowledged + seen.lost))
-        self._judge_contention(own, queued=queued)
+        if settled:
+            self._settled_losses.append(seen.loss)
+            if not queued and apart and not self.contended:
+                self._own.append((seen.lost, seen.acknowledged + seen.lost))
+        self._judge_contention(seen, own, queued=queued)
         self._rounds += 1
-        if not queued or not apart or seen.lost <= most * datagram_size:
-            return False
-        self._last = seen.count
-        self._several = seen.lost > (most + 1) * datagram_size
-        return True
+        overflowed = queued and seen.lost > most * datagram_size
+        self._neighbour.watch(seen, overflowed=overflowed)
+        if not apart:
+            return 0
+        in_flight = seen.in_flight if overflowed else 0
+        if settled and not overflowed and not self._soon_after(now):
+            in_flight = self._neighbour.yielded
+        if in_flight:
+            self._last = seen.count
+            self._several = seen.lost > (most + 1) * datagram_size
+        return in_flight
 
     @property
     def _own_loss(self) -> float:
@@ -113,20 +138,26 @@ class Overflow:
         own = (sum(lost for lost, _ in self._own) - worst[0]) / everything
         return min(own, fmean(self._losses))
 
-    def _judge_contention(self, own: float, *, queued: bool) -> None:
+    def _judge_contention(self, seen: Round, own: float, *, queued: bool) -> None:
         if not self.contended:
-            known = queued and len(self._losses) == LOSS_ROUNDS
-            if known and median(self._losses) > own + CONTENDED_LOSS:
+            known = queued and len(self._settled_losses) == LOSS_ROUNDS
+            if known and median(self._settled_losses) > own + CONTENDED_LOSS:
                 self._contend()
             return
         since = self._since_contended
-        since.append(self._losses[-1])
-        if len(since) == CALM_ROUNDS and fmean(since) <= own + CONTENDED_LOSS:
+        if not since:
+            self._in_flight_then = seen.in_flight
+        since.append(seen.loss)
+        if len(since) < CALM_ROUNDS or fmean(since) > own + CONTENDED_LOSS:
+            return
+        if seen.in_flight > GROWN * self._in_flight_then:
+            since.clear()
+        else:
             self.contended = False
 
     def _contend(self) -> None:
         self.contended = True
-        self._soon = 0
+        self._soon = self._fallen = 0
         self._since_contended.clear()
         self._top = self._before = None
 
@@ -134,18 +165,24 @@ class Overflow:
         """Yield to an overflow with so many bytes in flight, unless nobody else does."""
         if self.contended:
             return
-        top = self._top
-        soon = top is not None and self._several and self.bound(now) < top - SOON * (top - self._low)
-        self._soon = self._soon + 1 if soon else 0
-        if self._soon == SOON_OVERFLOWS:
+        self._soon = self._soon + 1 if self._several and self._soon_after(now) else 0
+        self._fallen = self._fallen + 1 if in_flight < FALLEN * self._in_flight else 0
+        self._in_flight = in_flight
+        if self._soon == SOON_OVERFLOWS or self._fallen == FALLEN_OVERFLOWS:
             self._contend()
             return
+        top = self._top
         self._before = top, self._low, self._begun, self._rounds
         falling = top is not None and in_flight < top  # RFC 9438 section 4.7: another flow needs room
         self._top = in_flight * (1 + BETA) / 2 if falling else in_flight
         self._low = in_flight * BETA
         self._begun = now
         self._rounds = 0
+
+    def _soon_after(self, now: float) -> bool:
+        """Whether much of what was given up last is still missing."""
+        top = self._top
+        return top is not None and self.bound(now) < top - SOON * (top - self._low)
 
     def undo(self) -> None:
         """The last overflow was none."""

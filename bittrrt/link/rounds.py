@@ -44,12 +44,13 @@ class MaximumOfRounds:
 class Round:
     """What the acknowledgements of one round trip said; it begins anew when something sent after its start arrives."""
 
-    __slots__ = ("_ends_at", "acknowledged", "count", "in_flight", "lost", "quickest", "slowest")
+    __slots__ = ("_began_at", "_ends_at", "_now", "acknowledged", "count", "in_flight", "lost", "quickest", "slowest")
 
     def __init__(self) -> None:
         self.count = 0
         """Rounds so far."""
         self._ends_at = 0  # `delivered` at its start: what was sent later ends it
+        self._began_at = self._now = 0.0
         self.clear()
 
     def clear(self) -> None:
@@ -62,6 +63,7 @@ class Round:
 
     def add(self, sample: Sample) -> bool:
         """Count `sample` in; True if the round ends with it."""
+        self._now = sample.now
         self.acknowledged += sample.acknowledged
         self.lost += sample.lost
         self.in_flight = max(self.in_flight, sample.in_flight + sample.acknowledged + sample.lost)
@@ -74,6 +76,7 @@ class Round:
         """The next round starts now."""
         self.count += 1
         self._ends_at = delivered
+        self._began_at = self._now
         self.clear()
 
     @property
@@ -81,3 +84,9 @@ class Round:
         """The share of its bytes that were lost."""
         total = self.acknowledged + self.lost
         return self.lost / total if total else 0.0
+
+    @property
+    def rate(self) -> float:
+        """Bytes acknowledged a second; 0 before any time has passed."""
+        elapsed = self._now - self._began_at
+        return self.acknowledged / elapsed if elapsed else 0.0

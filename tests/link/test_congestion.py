@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittrrt.link.congestion import Sample
 from bittrrt.link.cubic import Cubic
 from bittrrt.link.model import FEW_DATAGRAMS, SLOW_START_DATAGRAMS, STARTUP_GAIN, Model, State
-from bittrrt.link.overflow import BETA, CALM_ROUNDS, LOSS_ROUNDS, RENO, SEGMENT, Overflow
+from bittrrt.link.overflow import BETA, CALM_ROUNDS, FALLEN_OVERFLOWS, LOSS_ROUNDS, RENO, SEGMENT, Overflow
 from bittrrt.link.round_trip import RoundTrip
 from bittrrt.link.rounds import MaximumOfRounds, Round
 
@@ -129,13 +129,30 @@ class OverflowTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.overflow = Overflow()
         self.round = Round()
+        self.now = 0.0
 
-    def rounds(self, count: int, lost: int, *, queued: bool = True, settled: bool = True) -> list[bool]:
-        """So many rounds of a hundred datagrams, `lost` of each lost."""
+    def rounds(
+        self,
+        count: int,
+        lost: int,
+        *,
+        queued: bool = True,
+        settled: bool = True,
+        round_trip: float = 0.1,
+        datagrams: int = 100,
+    ) -> list[bool]:
+        """So many rounds of so many datagrams, `lost` of each lost; whether an overflow began in each."""
         judged = []
         for _ in range(count):
-            self.round.acknowledged, self.round.lost = (100 - lost) * 1000, lost * 1000
-            judged.append(self.overflow.happened(self.round, queued=queued, settled=settled, datagram_size=1000))
+            self.now += round_trip
+            acknowledged = (datagrams - lost) * 1000
+            self.round.add(Sample(self.now, acknowledged, lost * 1000, 0, 0, 0, 0.0, False, round_trip))
+            judged.append(
+                self.overflow.happened(
+                    self.round, queued=queued, settled=settled, datagram_size=1000, now=1.0 + self.now
+                )
+                > 0
+            )
             self.round.begin(0)
         return judged
 
@@ -229,6 +246,37 @@ class OverflowTests(SynchronousTestCase):
         self.overflows_soon(10, lost=1)
         self.assertFalse(self.overflow.contended)
 
+    def test_losses_of_the_start_show_nothing(self) -> None:
+        self.rounds(LOSS_ROUNDS - 1, 10, settled=False)
+        self.rounds(LOSS_ROUNDS, 0)
+        self.rounds(1, 10)
+        self.assertFalse(self.overflow.contended)
+
+    def test_a_share_that_comes_down_and_down_shows_that_nobody_yields(self) -> None:
+        for number in range(FALLEN_OVERFLOWS):
+            self.overflow.answer(100_000 * 0.85**number, number * 10.0)
+        self.assertFalse(self.overflow.contended)
+        self.overflow.answer(100_000 * 0.85**FALLEN_OVERFLOWS, 100.0)
+        self.assertTrue(self.overflow.contended)
+
+    def test_a_share_that_comes_down_to_half_leaves_room_to_a_flow_that_yields(self) -> None:
+        for number in range(100):
+            self.overflow.answer(50_000 * (1 + 0.7**number), number * 10.0)
+        self.assertFalse(self.overflow.contended)
+
+    def test_an_overflow_that_took_nothing_of_ours_counts_if_somebody_yields_to_it(self) -> None:
+        self.rounds(16, 0, queued=False)
+        self.assertEqual(self.rounds(1, 5), [True])
+        self.assertEqual(self.rounds(3, 0), [False] * 3)
+        self.assertEqual(self.rounds(2, 0, round_trip=0.09), [False, True])
+
+    def test_somebody_who_yields_again_before_the_own_share_is_back_is_not_answered(self) -> None:
+        self.rounds(16, 0, queued=False)
+        self.rounds(1, 5)
+        self.rounds(3, 0)
+        self.overflow.answer(100_000, self.now + 1)
+        self.assertEqual(self.rounds(2, 0, round_trip=0.09), [False, False])
+
     def test_overflows_at_the_pace_of_cubic_are_yielded_to_for_ever(self) -> None:
         for at in range(20):
             self.overflow.answer(100_000, at * 4.0)
@@ -239,6 +287,16 @@ class OverflowTests(SynchronousTestCase):
         self.rounds(LOSS_ROUNDS, 8)
         self.rounds(10, 0, queued=False)  # BBR pauses
         self.rounds(2 * CALM_ROUNDS, 5)
+        self.assertTrue(self.overflow.contended)
+        self.rounds(CALM_ROUNDS, 0)
+        self.assertFalse(self.overflow.contended)
+
+    def test_calm_of_a_share_that_is_still_coming_back_shows_nothing(self) -> None:
+        self.rounds(16, 0, queued=False)
+        self.rounds(LOSS_ROUNDS, 8, datagrams=50)
+        self.assertTrue(self.overflow.contended)
+        self.rounds(CALM_ROUNDS // 2, 0, datagrams=50)
+        self.rounds(CALM_ROUNDS, 0)
         self.assertTrue(self.overflow.contended)
         self.rounds(CALM_ROUNDS, 0)
         self.assertFalse(self.overflow.contended)
