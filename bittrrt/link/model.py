@@ -196,6 +196,8 @@ class Model(Congestion):
         if in_flight:
             if cut:
                 in_flight = max(in_flight, self._earlier_flight)
+            if self.state is State.STARTUP:
+                in_flight -= seen.lost  # twice what fits was sent, not one datagram too many
             overflow.answer(in_flight, now)
             if self.state is State.UP:
                 self._enter(State.DOWN, now)
@@ -232,7 +234,7 @@ class Model(Congestion):
         queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
         overflown = lost > STARTUP_LOSS and seen.quickest > SOME_QUEUE * self.minimum_round_trip
         if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
-            self._earlier_flight, self._earlier_until = self.window, seen.count + EARLIER_ROUNDS
+            self._earlier_flight, self._earlier_until = self.window - seen.lost, seen.count + EARLIER_ROUNDS
             self._enter(State.DRAIN, sample.now)
 
     def _move_on(self, sample: Sample) -> None:
