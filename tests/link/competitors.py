@@ -11,17 +11,27 @@ from tests.network import Network, Path
 
 PACKET = 1500  # bytes on the link
 PAYLOAD = 1448
-DUPLICATES = 3  # packets that overtake one until it is lost
+DUPLICATES = 3  # packets that overtake one until it is lost; fewer if there are no more
+ACKNOWLEDGED_TOGETHER = 2  # RFC 5681 section 4.2
+ACKNOWLEDGEMENT_DELAY = 0.04  # seconds; Linux's
 
 
 class TcpFlow:
-    """A sender with endless data, and its receiver. Every packet is acknowledged by itself, over an unlimited path."""
+    """A sender with endless data, and its receiver, which acknowledges every other packet over an unlimited path.
+
+    So two packets leave back to back, and a short queue drops the second of them.
+    """
 
     def __init__(self, network: Network, path: Path, back_delay: float) -> None:
         self.network = network
         self.path = path
         self.back_delay = back_delay
         self.window = 10.0  # packets
+        self.unacknowledged: list[int] = []  # at the receiver
+        self.expected = 0  # there
+        self.heard_at = 0.0
+        self.latest = 1.0  # seconds, round trip
+        self.probed = False  # since then
         self.in_flight: dict[
             int, tuple[float, int, float, float]
         ] = {}  # number -> when sent; delivered then, and when; when
@@ -40,8 +50,8 @@ class TcpFlow:
         return self.delivered * PAYLOAD
 
     def start(self) -> None:
-        self.delivered_at = self.network.now
-        self.network.at(self.network.now + 1.0, self._check)
+        self.delivered_at = self.heard_at = self.network.now
+        self.network.at(self.network.now + 0.02, self._check)
         self.push()
 
     def push(self) -> None:
@@ -57,7 +67,26 @@ class TcpFlow:
         self.path.send(number.to_bytes(8, "big"), PACKET, self._arrived)
 
     def _arrived(self, packet: bytes) -> None:
-        self.network.at(self.network.now + self.back_delay, self._acknowledged, int.from_bytes(packet, "big"))
+        number = int.from_bytes(packet, "big")
+        self.unacknowledged.append(number)
+        if len(self.unacknowledged) == ACKNOWLEDGED_TOGETHER or number != self.expected:
+            self._acknowledge()
+        else:
+            self.network.at(self.network.now + ACKNOWLEDGEMENT_DELAY, self._acknowledge_late, number)
+        self.expected = number + 1
+
+    def _acknowledge_late(self, number: int) -> None:
+        if number in self.unacknowledged:
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        numbers, self.unacknowledged = self.unacknowledged, []
+        self.network.at(self.network.now + self.back_delay, self._acknowledgement, numbers)
+
+    def _acknowledgement(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self._acknowledged(number)
+        self.push()
 
     def _acknowledged(self, number: int) -> None:
         record = self.in_flight.pop(number, None)
@@ -65,6 +94,7 @@ class TcpFlow:
             return
         now = self.network.now
         sent_at, delivered, delivered_at, first_sent_at = record
+        self.heard_at, self.latest, self.probed = now, now - sent_at, False
         self.delivered += 1
         self.delivered_at = now
         self.minimum = min(self.minimum, now - sent_at)
@@ -73,24 +103,27 @@ class TcpFlow:
         self.on_acknowledged(now, now - sent_at, (self.delivered - delivered) / elapsed, delivered)
         while self.in_flight:
             oldest = next(iter(self.in_flight))
-            if oldest > number - DUPLICATES:
+            if oldest > number - min(DUPLICATES, len(self.in_flight)):
                 break
             del self.in_flight[oldest]
             self.lost += 1
             if oldest > self.recovery_until:
                 self.recovery_until = self.next_number - 1
                 self.on_loss(now)
-        self.push()
 
     def _check(self) -> None:
-        """A retransmission timeout, by a second of silence."""
+        """A probe after two round trips of silence (RFC 8985 section 7), a timeout after a second."""
         now = self.network.now
-        if now - self.delivered_at > 1.0:
+        silence = now - self.heard_at
+        if silence > 1.0:
             self.in_flight.clear()
             self.window = 2.0
-            self.delivered_at = now
+            self.heard_at = self.delivered_at = now
             self.push()
-        self.network.at(now + 1.0, self._check)
+        elif silence > 2 * self.latest and not self.probed and self.in_flight:
+            self.probed = True
+            self.transmit()
+        self.network.at(now + 0.02, self._check)
 
     def on_acknowledged(self, now: float, round_trip: float, rate: float, delivered: int) -> None:
         raise NotImplementedError

@@ -85,17 +85,20 @@ def transfer(
     )
 
 
-def share_beside_tcp(profile: Profile, kind: type[TcpFlow], *, seconds: float = 40.0, seed: int = 1) -> float:
-    """The own share of the second half, beside a TCP flow that starts at the same time."""
+def share_beside_tcp(
+    profile: Profile, kind: type[TcpFlow], *, seconds: float = 40.0, seed: int = 1, lead: float = 0.0
+) -> float:
+    """The own share of the second half, beside a TCP flow that starts `lead` seconds later."""
     network = Network(seed)
     there, back = profile.paths(network)
     one, _ = connected(network, there, back, profile.round_trip_ms / 1000)
     other = kind(network, there, profile.round_trip_ms / 2000)
-    other.start()
     one.send(1, ENDLESS)
-    network.run(seconds / 2)
+    network.run(lead)
+    other.start()
+    network.run(lead + seconds / 2)
     before = one.sender.channels[1].meter.total, other.delivered_bytes
-    network.run(seconds)
+    network.run(lead + seconds)
     own = one.sender.channels[1].meter.total - before[0]
     return own / (own + other.delivered_bytes - before[1])
 
