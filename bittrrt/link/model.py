@@ -18,6 +18,7 @@ from statistics import median
 from typing import Final
 
 from .congestion import INITIAL_DATAGRAMS, MIN_DATAGRAMS, Congestion, Sample
+from .conservation import Conservation
 from .overflow import Overflow
 from .pacer import MAX_QUANTUM, TICK
 from .round_trip import RoundTrip
@@ -36,7 +37,7 @@ DOWN_GAIN: Final = 0.75
 DOWN_BESIDE_GAIN: Final = 0.8  # where a queue stood before the probe: others hold it, and fill what is drained
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
-CONTENDED_CLUMP: Final = 0.5  # of one, where nobody else yields: all of it takes too much there, none too little
+CONTENDED_DATAGRAMS: Final = 6  # at least, beyond the products, where nobody else yields: Linux's BBR has three pairs
 WRITES_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
 BANDWIDTH_ROUNDS: Final = 10  # rounds that a maximum counts; longer than a cycle, so that one probe is always in
 CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, so that two flows do not march in step
@@ -94,6 +95,7 @@ class Model(Congestion):
         """Seconds, the least of the last ten or so; 0 before the first."""
         self._minimum_at = now
         self._overflow = Overflow()
+        self._conservation = Conservation()
         self._spreads: deque[float] = deque(maxlen=JITTER_ROUNDS)
         self._spread = 0.0  # seconds between the quickest and the slowest round trip of a round: jitter
         self.state = State.STARTUP
@@ -191,7 +193,7 @@ class Model(Congestion):
         seen, overflow, now = self._round, self._overflow, sample.now
         cut = self.state is State.PROBE_ROUND_TRIP or seen.count <= self._earlier_until
         settled = self._jitter_known and not cut
-        size = self._datagram_size
+        size, contended = self._datagram_size, overflow.contended
         in_flight = overflow.happened(seen, queued=self._queued, settled=settled, datagram_size=size, now=now)
         if in_flight:
             if cut:
@@ -199,10 +201,12 @@ class Model(Congestion):
             if self.state is State.STARTUP:
                 in_flight -= seen.lost  # twice what fits was sent, not one datagram too many
             overflow.answer(in_flight, now)
-            if self.state is State.UP:
+            if self.state is State.UP and not overflow.contended:
                 self._enter(State.DOWN, now)
         elif overflow.excess and not self._queued and self.state is not State.STARTUP:
             self._up_gain = max(1 + (self._up_gain - 1) / 2, LEAST_UP_GAIN)  # a queue too short to probe so hard
+        if overflow.contended and not contended:  # what this end yielded, nobody else did: it takes that back
+            self._rates.restart(max(self._rates.value, overflow.half), seen.count)
 
     def loss_was_false(self) -> None:
         self._overflow.undo()
@@ -299,16 +303,20 @@ class Model(Congestion):
             target = PROBE_ROUND_TRIP_GAIN * product
         else:
             clump = 0.0 if state is State.STARTUP else self._excess.value
+            writes = min(3 * pacing_rate * TICK, WRITES_AHEAD * MAX_QUANTUM)
             if self._overflow.contended:
-                clump *= CONTENDED_CLUMP
-            target = WINDOW_GAIN * product + clump + min(3 * pacing_rate * TICK, WRITES_AHEAD * MAX_QUANTUM)
+                writes = max(writes, CONTENDED_DATAGRAMS * self._datagram_size)
+            target = WINDOW_GAIN * product + clump + writes
             if state is State.STARTUP:
                 late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
                 doubled = self._doubled(sample)
                 target = max(target + late, doubled)
                 pacing_rate = max(pacing_rate, STARTUP_GAIN * doubled / self.minimum_round_trip)
+        bound = max(self._overflow.bound(sample.now), 0.75 * product)
+        if self._overflow.contended and state is not State.STARTUP:
+            bound = self._conservation.limit(sample, self.window, self._datagram_size)
         self.pacing_rate = pacing_rate
-        self.window = int(max(min(target, max(self._overflow.bound(sample.now), 0.75 * product)), least))
+        self.window = int(max(min(target, bound), least))
 
     @property
     def _pacing_gain(self) -> float:

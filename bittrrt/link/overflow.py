@@ -14,10 +14,8 @@ path loses none by itself a single one counts, as it does over there.
 
 An overflow that took nothing of ours counts too, if somebody else yields to it (see `neighbour`).
 
-Beside a flow that yields to nothing (TCP BBR version 1) each yielding loses a part of the own share for good: then the
-model alone decides, as it does over there. Such a flow shows by what is lost in round after round, and where the own
-share is already too small to lose much, by overflows that follow one another sooner than CUBIC's curve explains, or by
-the own share itself, which comes down and down.
+Beside a flow that yields to nothing (see `contention`) each yielding loses a part of the own share for good: then the
+model alone decides, as it does over there.
 """
 
 from __future__ import annotations
@@ -27,24 +25,18 @@ from collections import deque
 from statistics import fmean, median
 from typing import Final
 
+from .contention import LOSS_ROUNDS, Contention
 from .neighbour import Neighbour
 from .rounds import Round
 
-LOSS_ROUNDS: Final = 16  # whose median is what is lost in round after round
 LOSS_MARGIN: Final = 0.01  # share of a round's bytes beyond the path's own loss
 LOSS_DEVIATIONS: Final = 3.0  # so many standard deviations of chance are none
 BETA: Final = 0.7  # RFC 9438 section 4.6
 C: Final = 0.4  # RFC 9438 section 5: segments a cubic second
 RENO: Final = 3 * (1 - BETA) / (1 + BETA)  # RFC 9438 section 4.3: segments a round trip
 SEGMENT: Final = 1448  # bytes; TCP's, whatever the own datagrams have, as it is TCP's share that this keeps
-CONTENDED_LOSS: Final = 0.01  # beyond the path's own, in half of the rounds: nobody else yields
-CALM_ROUNDS: Final = 48  # whose mean is less than that: somebody yields. BBR pauses for some of them, every 10 s
-GROWN: Final = 1.25  # times the bytes in flight after these rounds: calm because the own share is still small
 SAME_ROUNDS: Final = 2  # after the first one of an overflow: until the answer to it shows
 SOON: Final = 0.22  # of what was given up is still missing: a flow that yields does not overflow the queue before that
-SOON_OVERFLOWS: Final = 3  # in a row: nobody else yields. A start beside Linux's CUBIC has two
-FALLEN: Final = 0.88  # of what was in flight at the overflow before
-FALLEN_OVERFLOWS: Final = 5  # in a row: nobody else yields. Beside CUBIC two or three are, by who had the path alone
 
 
 class Overflow:
@@ -53,45 +45,42 @@ class Overflow:
     __slots__ = (
         "_before",
         "_begun",
-        "_fallen",
-        "_in_flight",
-        "_in_flight_then",
+        "_contention",
         "_last",
         "_losses",
         "_low",
         "_neighbour",
         "_own",
         "_rounds",
-        "_settled_losses",
         "_several",
-        "_since_contended",
-        "_soon",
         "_top",
-        "contended",
         "excess",
     )
 
     def __init__(self) -> None:
         self._losses: deque[float] = deque(maxlen=LOSS_ROUNDS)  # shares of the last rounds' bytes
-        self._settled_losses: deque[float] = deque(maxlen=LOSS_ROUNDS)  # the same, without those of the start
-        self._since_contended: deque[float] = deque(maxlen=CALM_ROUNDS)  # the same
-        self._in_flight_then = 0  # bytes, in the first of these
         self._own: deque[tuple[int, int]] = deque(maxlen=LOSS_ROUNDS)  # bytes, lost and all, of rounds with no queue
         self.excess = False
         """Whether the last round lost much more than the path does by itself."""
-        self.contended = False
-        """Whether nobody else yields."""
         self._last = -SAME_ROUNDS  # round of the last overflow
         self._several = False  # whether it was more than one datagram that it took
         self._neighbour = Neighbour()
-        self._soon = 0  # overflows that each came soon after the one before
-        self._fallen = 0  # overflows that each came with much less in flight than the one before
-        self._in_flight = 0.0  # bytes, at the last one
+        self._contention = Contention()
         self._top: float | None = None  # bytes in flight when this end yielded last
         self._low = 0.0  # bytes: down to there
         self._begun = 0.0  # when that was
         self._rounds = 0  # since then
         self._before: tuple[float | None, float, float, int] | None = None  # all four before that, to undo
+
+    @property
+    def contended(self) -> bool:
+        """Whether nobody else yields."""
+        return self._contention.holds
+
+    @property
+    def half(self) -> float:
+        """Bytes a second: half of the most that this end had before it found that nobody else yields."""
+        return self._contention.half
 
     def happened(self, seen: Round, *, queued: bool, settled: bool, datagram_size: int, now: float) -> int:
         """Judge a round that has ended: the bytes in flight when an overflow began in it, 0 if none did.
@@ -107,11 +96,11 @@ class Overflow:
         self.excess = seen.lost > much * datagram_size
         self._losses.append(seen.loss)
         apart = seen.count > self._last + SAME_ROUNDS
-        if settled:
-            self._settled_losses.append(seen.loss)
-            if not queued and apart and not self.contended:
-                self._own.append((seen.lost, seen.acknowledged + seen.lost))
-        self._judge_contention(seen, own, queued=queued)
+        if settled and not queued and apart and not self.contended:
+            self._own.append((seen.lost, seen.acknowledged + seen.lost))
+        self._contention.round_ended(seen, own=own, queued=queued, settled=settled)
+        if self.contended:
+            self._top = self._before = None
         self._rounds += 1
         overflowed = queued and seen.lost > most * datagram_size
         self._neighbour.watch(seen, overflowed=overflowed)
@@ -122,6 +111,7 @@ class Overflow:
             in_flight = self._neighbour.yielded
         if in_flight:
             self._last = seen.count
+            self._contention.overflowed(seen, datagram_size)
             self._several = seen.lost > (most + 1) * datagram_size
         return in_flight
 
@@ -138,38 +128,12 @@ class Overflow:
         own = (sum(lost for lost, _ in self._own) - worst[0]) / everything
         return min(own, fmean(self._losses))
 
-    def _judge_contention(self, seen: Round, own: float, *, queued: bool) -> None:
-        if not self.contended:
-            known = queued and len(self._settled_losses) == LOSS_ROUNDS
-            if known and median(self._settled_losses) > own + CONTENDED_LOSS:
-                self._contend()
-            return
-        since = self._since_contended
-        if not since:
-            self._in_flight_then = seen.in_flight
-        since.append(seen.loss)
-        if len(since) < CALM_ROUNDS or fmean(since) > own + CONTENDED_LOSS:
-            return
-        if seen.in_flight > GROWN * self._in_flight_then:
-            since.clear()
-        else:
-            self.contended = False
-
-    def _contend(self) -> None:
-        self.contended = True
-        self._soon = self._fallen = 0
-        self._since_contended.clear()
-        self._top = self._before = None
-
     def answer(self, in_flight: float, now: float) -> None:
         """Yield to an overflow with so many bytes in flight, unless nobody else does."""
+        if not self.contended:
+            self._contention.yielding(soon=self._several and self._soon_after(now))
         if self.contended:
-            return
-        self._soon = self._soon + 1 if self._several and self._soon_after(now) else 0
-        self._fallen = self._fallen + 1 if in_flight < FALLEN * self._in_flight else 0
-        self._in_flight = in_flight
-        if self._soon == SOON_OVERFLOWS or self._fallen == FALLEN_OVERFLOWS:
-            self._contend()
+            self._top = self._before = None
             return
         top = self._top
         self._before = top, self._low, self._begun, self._rounds

@@ -5,6 +5,7 @@ They are written apart from the program's own, in packets rather than bytes, so 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from tests.network import Network, Path
@@ -43,6 +44,7 @@ class TcpFlow:
         self.lost = 0
         self.minimum = float("inf")
         self.recovery_until = -1
+        self.newest = -1
         self.resend_check = False
 
     @property
@@ -93,6 +95,7 @@ class TcpFlow:
         if record is None:
             return
         now = self.network.now
+        self.newest = max(self.newest, number)
         sent_at, delivered, delivered_at, first_sent_at = record
         self.heard_at, self.latest, self.probed = now, now - sent_at, False
         self.delivered += 1
@@ -107,9 +110,12 @@ class TcpFlow:
                 break
             del self.in_flight[oldest]
             self.lost += 1
-            if oldest > self.recovery_until:
-                self.recovery_until = self.next_number - 1
-                self.on_loss(now)
+            self._lost(oldest, now)
+
+    def _lost(self, number: int, now: float) -> None:
+        if number > self.recovery_until:
+            self.recovery_until = self.next_number - 1
+            self.on_loss(now)
 
     def _check(self) -> None:
         """A probe after two round trips of silence (RFC 8985 section 7), a timeout after a second."""
@@ -177,9 +183,18 @@ class TcpBbr(TcpFlow):
     probe_until = 0.0
     next_send = 0.0
     sending = False
+    excess_since = 0.0
+    excess_packets = 0
+    excess_round = 0
+    lost_before = 0
+    recovering = False
+    repaired_until = -1
+    conserving_until = -1
+    prior = 0.0
 
     def start(self) -> None:
         self.rates: deque[tuple[int, float]] = deque()
+        self.excess = [0.0, 0.0]
         self.estimate = float("inf")
         self.minimum_at = self.network.now
         super().start()
@@ -217,12 +232,44 @@ class TcpBbr(TcpFlow):
         )
         product = best * self.estimate
         self._move_on(now, product)
-        if self.state == "probe round trip":
-            self.window = 4
-        elif self.state == "startup" and self.window < 2.885 * product + 10:
-            self.window += 1
+        self._learn_excess(now, best)
+        self._set_window(product)
+
+    def _learn_excess(self, now: float, rate: float) -> None:
+        """Packets acknowledged beyond the rate, the most of five to ten rounds, no more than 0.1 s of the rate."""
+        expected = rate * (now - self.excess_since)
+        if self.excess_packets <= expected:
+            self.excess_packets, self.excess_since, expected = 0, now, 0.0
+        self.excess_packets += 1
+        if self.round_count >= self.excess_round + 5:
+            self.excess = [0.0, self.excess[0]]
+            self.excess_round = self.round_count
+        self.excess[0] = max(self.excess[0], min(self.excess_packets - expected, self.window))
+
+    def _set_window(self, product: float) -> None:
+        """As `bbr_set_cwnd` of Linux 6: some packets more than the products, and fewer in recovery from loss."""
+        rate = self.rate
+        gain = 2.885 if self.state in {"startup", "drain"} else 2.0
+        target = gain * product + 3 * max(2.0, int(rate / 1000))
+        if self.state != "startup":
+            target += min(max(self.excess), 0.1 * rate)
+        target = 2 * math.ceil(target / 2) + (2 if self.state == "probe" and self.phase == 0 else 0)
+        losses, self.lost_before = self.lost - self.lost_before, self.lost
+        self.window = max(self.window - losses, 1)
+        if self.recovering and self.newest > self.repaired_until:
+            self.recovering = False
+            self.window = max(self.window, self.prior)
+            self.conserving_until = -1
+        if self.round_count <= self.conserving_until:
+            self.window = max(self.window, len(self.in_flight) + 1)
+        elif self.state == "startup":
+            self.window += self.window < target or self.delivered < 10
         else:
-            self.window = max((2.885 if self.state in ("startup", "drain") else 2.0) * product, 4)
+            self.window = min(self.window + 1, target)
+        if self.round_count > self.conserving_until:
+            self.window = max(self.window, 4)
+        if self.state == "probe round trip":
+            self.window = min(self.window, 4)
 
     def _thinned(self) -> list[tuple[int, float]]:
         """One value a round."""
@@ -260,5 +307,18 @@ class TcpBbr(TcpFlow):
                 self.state, self.phase, self.phase_since = "probe", 2, now
                 self.minimum_at = now
 
+    def _lost(self, number: int, now: float) -> None:
+        """Recovery ends when what was sent again has arrived; no other one begins before."""
+        if self.recovering:
+            if number <= self.recovery_until:
+                self.repaired_until = self.next_number - 1
+        else:
+            self.recovery_until = self.repaired_until = self.next_number - 1
+            self.on_loss(now)
+
     def on_loss(self, now: float) -> None:
-        pass
+        self.prior = max(self.window, self.prior) if self.state == "probe round trip" else self.window
+        self.recovering = True
+        self.conserving_until = self.round_count
+        self.round_ends = self.delivered
+        self.window = len(self.in_flight) + 1
