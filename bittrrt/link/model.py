@@ -48,7 +48,7 @@ EARLIER_ROUNDS: Final = 3  # until what was lost before a cut of the flight is f
 JITTER_ROUNDS: Final = 7  # whose median spread of round trips is the path's jitter
 LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
-CRUSHING_LOSS: Final = 0.3  # the same in a queue, though the rate grows: what grows is the share, and others pay
+CRUSHING_LOSS: Final = 0.3  # in a queue, though the rate grows: what grows is the share, and others pay
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
 SOME_QUEUE: Final = 1.03  # the same: there may be a short one; a path that only loses has none
 MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed after one that comes near to it
@@ -192,7 +192,8 @@ class Model(Congestion):
     def _judge_losses(self, sample: Sample) -> None:
         seen, overflow, now = self._round, self._overflow, sample.now
         cut = self.state is State.PROBE_ROUND_TRIP or seen.count <= self._earlier_until
-        settled = self._jitter_known and not cut
+        crushed = self.state is State.STARTUP and seen.loss > STARTUP_LOSS  # by a queue that stood before, most likely
+        settled = self._jitter_known and not cut and not crushed
         size, contended = self._datagram_size, overflow.contended
         in_flight = overflow.happened(seen, queued=self._queued, settled=settled, datagram_size=size, now=now)
         if in_flight:
@@ -229,7 +230,7 @@ class Model(Congestion):
             return
         seen = self._round
         lost = seen.loss if self._overflow.excess else 0.0
-        crushing = lost > CRUSHING_LOSS and seen.quickest > QUEUE * self.minimum_round_trip
+        crushing = seen.loss > CRUSHING_LOSS and seen.quickest > SOME_QUEUE * self.minimum_round_trip
         if self._rates.value >= self._full_rate * FULL_GROWTH and not crushing:
             self._full_rate = self._rates.value
             self._full_rounds = 0
