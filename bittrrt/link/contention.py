@@ -42,7 +42,6 @@ class Contention:
         "_emptiest",
         "_fell",
         "_full",
-        "_losses",
         "_lost",
         "_most",
         "_rate",

@@ -230,14 +230,15 @@ class Model(Congestion):
             return
         seen = self._round
         lost = seen.loss if self._overflow.excess else 0.0
-        crushing = seen.loss > CRUSHING_LOSS and seen.quickest > SOME_QUEUE * self.minimum_round_trip
+        some_queue = seen.quickest > SOME_QUEUE * self.minimum_round_trip
+        crushing = some_queue and seen.loss > CRUSHING_LOSS
         if self._rates.value >= self._full_rate * FULL_GROWTH and not crushing:
             self._full_rate = self._rates.value
             self._full_rounds = 0
             return
         self._full_rounds += 1
         queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
-        overflown = lost > STARTUP_LOSS and seen.quickest > SOME_QUEUE * self.minimum_round_trip
+        overflown = some_queue and lost > STARTUP_LOSS
         if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
             self._earlier_flight, self._earlier_until = self.window - seen.lost, seen.count + EARLIER_ROUNDS
             self._enter(State.DRAIN, sample.now)

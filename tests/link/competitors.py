@@ -263,11 +263,9 @@ class TcpBbr(TcpFlow):
         if self.round_count <= self.conserving_until:
             self.window = max(self.window, len(self.in_flight) + 1)
         elif self.state == "startup":
-            self.window += self.window < target or self.delivered < 10
+            self.window = max(self.window + (self.window < target or self.delivered < 10), 4)
         else:
-            self.window = min(self.window + 1, target)
-        if self.round_count > self.conserving_until:
-            self.window = max(self.window, 4)
+            self.window = max(min(self.window + 1, target), 4)
         if self.state == "probe round trip":
             self.window = min(self.window, 4)
 
