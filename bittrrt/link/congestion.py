@@ -40,6 +40,8 @@ class Congestion(ABC):
     """Bytes that may be in flight."""
     pacing_rate: float
     """Bytes a second at which they may leave."""
+    burst: int = 0
+    """Bytes that leave at once, at least, as far as the window lets them; 0: as few as pacing likes."""
 
     @abstractmethod
     def update(self, sample: Sample) -> None:

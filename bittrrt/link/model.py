@@ -37,7 +37,8 @@ DOWN_GAIN: Final = 0.75
 DOWN_BESIDE_GAIN: Final = 0.8  # where a queue stood before the probe: others hold it, and fill what is drained
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
-CONTENDED_DATAGRAMS: Final = 6  # at least, beyond the products, where nobody else yields: Linux's BBR has three pairs
+CONTENDED_DATAGRAMS: Final = 12  # at least, beyond the products, where nobody else yields; Linux's BBR has about ten
+CONTENDED_BURST: Final = 2  # datagrams, there: so Linux's BBR sends, and a full queue drops the second of a pair
 WRITES_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
 BANDWIDTH_ROUNDS: Final = 10  # rounds that a maximum counts; longer than a cycle, so that one probe is always in
 CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, so that two flows do not march in step
@@ -50,8 +51,10 @@ LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
 CRUSHING_LOSS: Final = 0.3  # in a queue, though the rate grows: what grows is the share, and others pay
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
+OCCUPIED: Final = 1.1  # the same, for a whole round: there is a short one, as others keep it
 SOME_QUEUE: Final = 1.03  # the same: there may be a short one; a path that only loses has none
 MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed after one that comes near to it
+FALLEN: Final = 0.9  # of it: there had been a queue all the time
 CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the processor add
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
 PROBE_ROUND_TRIP_GAIN: Final = 0.5
@@ -163,6 +166,8 @@ class Model(Congestion):
         measured = sample.round_trip
         if measured and not self.minimum_round_trip:  # no heartbeat had come back before
             self.pacing_rate = STARTUP_GAIN * self.window / measured
+        if measured and measured < FALLEN * self.minimum_round_trip:
+            self._overflow.forget_own_loss()
         if measured and (not self.minimum_round_trip or measured <= self.minimum_round_trip):
             self.minimum_round_trip = measured
         if measured and measured <= self.minimum_round_trip * (1 + CONFIRMING):
@@ -186,8 +191,12 @@ class Model(Congestion):
     @property
     def _queued(self) -> bool:
         """Whether a queue stood for the whole of the round: more of it than jitter explains."""
+        return self._longer_than(QUEUE)
+
+    def _longer_than(self, times: float) -> bool:
+        """Whether every round trip of the round was so many times the minimum, and jitter does not explain it."""
         quickest, minimum = self._round.quickest, self.minimum_round_trip
-        return self._jitter_known and quickest > QUEUE * minimum and quickest - minimum > self._spread
+        return self._jitter_known and quickest > times * minimum and quickest - minimum > self._spread
 
     def _judge_losses(self, sample: Sample) -> None:
         seen, overflow, now = self._round, self._overflow, sample.now
@@ -195,7 +204,10 @@ class Model(Congestion):
         crushed = self.state is State.STARTUP and seen.loss > STARTUP_LOSS  # by a queue that stood before, most likely
         settled = self._jitter_known and not cut and not crushed
         size, contended = self._datagram_size, overflow.contended
-        in_flight = overflow.happened(seen, queued=self._queued, settled=settled, datagram_size=size, now=now)
+        queued, occupied = self._queued, self._longer_than(OCCUPIED)
+        in_flight = overflow.happened(
+            seen, queued=queued, occupied=occupied, settled=settled, datagram_size=size, now=now
+        )
         if in_flight:
             if cut:
                 in_flight = max(in_flight, self._earlier_flight)
@@ -204,10 +216,11 @@ class Model(Congestion):
             overflow.answer(in_flight, now)
             if self.state is State.UP and not overflow.contended:
                 self._enter(State.DOWN, now)
-        elif overflow.excess and not self._queued and self.state is not State.STARTUP:
+        elif overflow.excess and not queued and self.state is not State.STARTUP:
             self._up_gain = max(1 + (self._up_gain - 1) / 2, LEAST_UP_GAIN)  # a queue too short to probe so hard
         if overflow.contended and not contended:  # what this end yielded, nobody else did: it takes that back
             self._rates.restart(max(self._rates.value, overflow.half), seen.count)
+        self.burst = CONTENDED_BURST * size if overflow.contended else 0
 
     def loss_was_false(self) -> None:
         self._overflow.undo()

@@ -53,6 +53,7 @@ class Overflow:
         "_own",
         "_rounds",
         "_several",
+        "_standing",
         "_top",
         "excess",
     )
@@ -64,6 +65,7 @@ class Overflow:
         """Whether the last round lost much more than the path does by itself."""
         self._last = -SAME_ROUNDS  # round of the last overflow
         self._several = False  # whether it was more than one datagram that it took
+        self._standing = 0  # occupied rounds, in a row
         self._neighbour = Neighbour()
         self._contention = Contention()
         self._top: float | None = None  # bytes in flight when this end yielded last
@@ -82,23 +84,29 @@ class Overflow:
         """Bytes a second: half of the most that this end had before it found that nobody else yields."""
         return self._contention.half
 
-    def happened(self, seen: Round, *, queued: bool, settled: bool, datagram_size: int, now: float) -> int:
+    def happened(
+        self, seen: Round, *, queued: bool, occupied: bool, settled: bool, datagram_size: int, now: float
+    ) -> int:
         """Judge a round that has ended: the bytes in flight when an overflow began in it, 0 if none did.
 
-        `settled`: whether it tells what the path loses by itself: no startup of which nobody knows whether it queues,
-        nothing that was sent before the flight had been cut.
+        `queued`: whether a queue stood all the time. `occupied`: whether there was one, be it short, that may have been
+        full: the minimum round trip may have been measured in it. `settled`: whether the round may tell what the path
+        loses by itself: no startup of which nobody knows whether it queues, nothing that was sent before the flight
+        had been cut.
         """
         usual, own = median(self._losses) if self._losses else 0.0, self._own_loss
         datagrams = (seen.acknowledged + seen.lost) / datagram_size
-        expected = datagrams * (own if self._own else usual)
+        expected = datagrams * own
         most = expected + LOSS_DEVIATIONS * math.sqrt(expected) + (expected > 0)
         much = datagrams * (usual + LOSS_MARGIN) + LOSS_DEVIATIONS * math.sqrt(datagrams * usual + 1)
         self.excess = seen.lost > much * datagram_size
         self._losses.append(seen.loss)
         apart = seen.count > self._last + SAME_ROUNDS
-        if settled and not queued and apart and not self.contended:
+        self._standing = self._standing + 1 if occupied else 0
+        somebodys = queued or (occupied and seen.loss > LOSS_MARGIN)  # what this queue dropped, most likely
+        if settled and not somebodys and apart and not self.contended:
             self._own.append((seen.lost, seen.acknowledged + seen.lost))
-        self._contention.round_ended(seen, own=own, queued=queued, settled=settled)
+        self._contention.round_ended(seen, own=own, queued=queued or self._standing >= LOSS_ROUNDS, settled=settled)
         if self.contended:
             self._top = self._before = None
         self._rounds += 1
@@ -114,6 +122,10 @@ class Overflow:
             self._contention.overflowed(seen, datagram_size)
             self._several = seen.lost > (most + 1) * datagram_size
         return in_flight
+
+    def forget_own_loss(self) -> None:
+        """There was a queue in the rounds that told it."""
+        self._own.clear()
 
     @property
     def _own_loss(self) -> float:

@@ -21,11 +21,13 @@ MAX_TOKENS: Final = WRITES_A_TURN * MAX_QUANTUM  # bytes; a tick's worth where t
 class Pacer:
     """Tokens of one sender, or of one transfer's rate limit, which all its files share."""
 
-    __slots__ = ("_at", "_rate", "_tokens", "clipped")
+    __slots__ = ("_at", "_rate", "_tokens", "burst", "clipped")
 
     def __init__(self, rate: float, now: float) -> None:
         self._rate = rate
         self._at = now
+        self.burst = 0
+        """Bytes that leave at once, at least."""
         self._tokens = self.quantum
         self.clipped = False
         """Whether the last refill had more than may be kept: this end was too slow to send what it might have sent."""
@@ -37,8 +39,8 @@ class Pacer:
 
     @property
     def quantum(self) -> float:
-        """Bytes worth waiting for: a tick's worth, at most one write."""
-        return min(self._rate * TICK, MAX_QUANTUM)
+        """Bytes worth waiting for: a tick's worth, at most one write, or a burst if that is more."""
+        return max(min(self._rate * TICK, MAX_QUANTUM), self.burst)
 
     def set_rate(self, rate: float, now: float) -> None:
         """Bytes a second from now on."""
@@ -52,7 +54,8 @@ class Pacer:
         if elapsed > 0:
             self._at = now
             tokens = self._tokens + elapsed * self._rate
-            most = min(max(self._rate * LATE, 3000.0), max(MAX_TOKENS, self._rate * TICK))  # 3000: two datagrams
+            late = max(self._rate * LATE, 3000.0) + self.burst  # 3000: two datagrams
+            most = min(late, max(MAX_TOKENS, self._rate * TICK))
             self.clipped = tokens > most
             self._tokens = most if self.clipped else tokens
         return self._tokens

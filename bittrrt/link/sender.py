@@ -345,6 +345,7 @@ class Sender:
     def _update(self, sample: Sample) -> None:
         self.congestion.update(sample)
         self._pacer.set_rate(self.congestion.pacing_rate, sample.now)
+        self._pacer.burst = self.congestion.burst
 
     # --- time --------------------------------------------------------------------------------------------------------
 

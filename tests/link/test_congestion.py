@@ -138,6 +138,7 @@ class OverflowTests(SynchronousTestCase):
         lost: int,
         *,
         queued: bool = True,
+        occupied: bool = False,
         settled: bool = True,
         round_trip: float = 0.1,
     ) -> list[bool]:
@@ -147,12 +148,15 @@ class OverflowTests(SynchronousTestCase):
             self.now += round_trip
             acknowledged = (100 - lost) * 1000
             self.round.add(Sample(self.now, acknowledged, lost * 1000, 0, 0, 0, 0.0, False, round_trip))
-            judged.append(
-                self.overflow.happened(
-                    self.round, queued=queued, settled=settled, datagram_size=1000, now=1.0 + self.now
-                )
-                > 0
+            in_flight = self.overflow.happened(
+                self.round,
+                queued=queued,
+                occupied=queued or occupied,
+                settled=settled,
+                datagram_size=1000,
+                now=1.0 + self.now,
             )
+            judged.append(in_flight > 0)
             self.round.begin(0)
         return judged
 
@@ -202,6 +206,21 @@ class OverflowTests(SynchronousTestCase):
         self.rounds(4, 30, queued=False)
         self.assertEqual(self.rounds(16, 0), [False] * 16)  # in a queue, so that nothing tells the own loss anew
         self.assertEqual(self.rounds(1, 1), [True])
+
+    def test_what_is_lost_while_a_short_queue_stands_is_not_taken_for_the_paths_own(self) -> None:
+        self.rounds(8, 5, queued=False, occupied=True)
+        self.assertEqual(self.rounds(1, 5), [True])
+
+    def test_a_minimum_that_was_measured_in_a_queue_told_nothing_of_the_paths_own_loss(self) -> None:
+        self.rounds(8, 5, queued=False)
+        self.overflow.forget_own_loss()
+        self.assertEqual(self.rounds(1, 5), [True])
+
+    def test_loss_in_round_after_round_of_a_short_queue_that_is_never_gone_shows_that_nobody_yields(self) -> None:
+        self.rounds(15, 3, queued=False, occupied=True)
+        self.assertFalse(self.overflow.contended)
+        self.rounds(1, 3, queued=False, occupied=True)
+        self.assertTrue(self.overflow.contended)
 
     def test_the_bound_comes_down_and_goes_back_along_the_curve(self) -> None:
         self.overflow.answer(100_000, 1.0)

@@ -39,3 +39,14 @@ class PacerTests(SynchronousTestCase):
         pacer.spend(1000)
         pacer.set_rate(2_000_000, 0.001)
         self.assertAlmostEqual(pacer.available(0.002), 3000)
+
+    def test_a_burst_waits_until_it_may_leave_whole_and_late_ticks_keep_its_rate(self) -> None:
+        random, now, bursts = Random(1), 0.0, 0
+        pacer = Pacer(500_000, now)
+        pacer.burst = 2904
+        while now < 2.0:
+            now += random.uniform(0.0011, 0.0031)
+            if pacer.available(now) >= pacer.quantum:
+                pacer.spend(2904)
+                bursts += 1
+        self.assertLess(abs(bursts * 2904 / now - 500_000), 3000)

@@ -70,13 +70,14 @@ class FairnessTests(SynchronousTestCase):
         self.assert_share(Profile(10, 40), TcpCubic)
 
     def test_beside_tcp_bbr_it_takes_its_share(self) -> None:
-        for profile in (Profile(20, 60), Profile(20, 80), Profile(10, 40)):
+        for profile in (Profile(20, 60), Profile(20, 80), Profile(30, 40)):
             self.assert_share(profile, TcpBbr)
         self.assert_share(Profile(30, 40), TcpBbr, lead=1.3)
 
     def test_where_few_datagrams_fit_in_the_queue_it_neither_crushes_tcp_bbr_nor_is_crushed(self) -> None:
-        self.assert_share(Profile(5, 50), TcpBbr)
-        self.assert_share(Profile(5, 50), TcpBbr, lead=1.3)
+        for profile in (Profile(3, 60), Profile(5, 50), Profile(10, 40)):
+            for lead in (0.0, 1.3, -1.3):
+                self.assert_share(profile, TcpBbr, lead=lead)
 
     def test_a_second_transfer_gets_as_much_as_the_first(self) -> None:
         for profile in (Profile(20, 40), Profile(20, 80)):
