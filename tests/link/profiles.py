@@ -88,17 +88,17 @@ def transfer(
 def share_beside_tcp(
     profile: Profile, kind: type[TcpFlow], *, seconds: float = 40.0, seed: int = 1, lead: float = 0.0
 ) -> float:
-    """The own share of the second half, beside a TCP flow that starts `lead` seconds later."""
+    """The own share of the second half, beside a TCP flow that starts `lead` seconds later, or before if that is less
+    than 0."""
     network = Network(seed)
     there, back = profile.paths(network)
     one, _ = connected(network, there, back, profile.round_trip_ms / 1000)
     other = kind(network, there, profile.round_trip_ms / 2000)
-    one.send(1, ENDLESS)
-    network.run(lead)
-    other.start()
-    network.run(lead + seconds / 2)
+    network.at(max(-lead, 0.0), one.send, 1, ENDLESS)
+    network.at(max(lead, 0.0), other.start)
+    network.run(abs(lead) + seconds / 2)
     before = one.sender.channels[1].meter.total, other.delivered_bytes
-    network.run(lead + seconds)
+    network.run(abs(lead) + seconds)
     own = one.sender.channels[1].meter.total - before[0]
     return own / (own + other.delivered_bytes - before[1])
 
