@@ -163,14 +163,16 @@ class Model(Congestion):
     # --- what the path is like ---------------------------------------------------------------------------------------
 
     def _learn_round_trip(self, sample: Sample) -> None:
-        measured = sample.round_trip
-        if measured and not self.minimum_round_trip:  # no heartbeat had come back before
+        measured, minimum = sample.round_trip, self.minimum_round_trip
+        if not measured:
+            return
+        if not minimum:  # no heartbeat had come back before
             self.pacing_rate = STARTUP_GAIN * self.window / measured
-        if measured and measured < FALLEN * self.minimum_round_trip:
+        elif measured < FALLEN * minimum:
             self._overflow.forget_own_loss()
-        if measured and (not self.minimum_round_trip or measured <= self.minimum_round_trip):
+        if not minimum or measured <= minimum:
             self.minimum_round_trip = measured
-        if measured and measured <= self.minimum_round_trip * (1 + CONFIRMING):
+        if measured <= self.minimum_round_trip * (1 + CONFIRMING):
             self._minimum_at = sample.now
 
     def _learn_excess(self, sample: Sample) -> None:
