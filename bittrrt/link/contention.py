@@ -3,7 +3,7 @@
 Who yields to each overflow beside such a flow loses a part of its share each time, for good. What shows it, from this
 end alone:
 
-- Much is lost in round after round, with a queue.
+- Much is lost in round after round, with a queue, or with a short one that is never gone.
 - Overflows follow one another sooner than CUBIC's curve explains.
 - The round trip stays as long as it was after overflows that took many datagrams of ours: nobody else sends less.
 - The own rate has come down to a small part of what it was, overflow by overflow. Beside a flow that yields as this end
@@ -49,6 +49,7 @@ class Contention:
         "_settled_losses",
         "_since",
         "_soon",
+        "_standing",
         "_unanswered",
         "_until_answer",
         "holds",
@@ -59,6 +60,7 @@ class Contention:
         """Whether nobody else yields."""
         self._settled_losses: deque[float] = deque(maxlen=LOSS_ROUNDS)  # shares of rounds' bytes, without the start's
         self._since: deque[tuple[float, float]] = deque(maxlen=CALM_ROUNDS)  # losses and rates since it holds
+        self._standing = 0  # occupied rounds, in a row
         self._soon = 0  # overflows that each came soon after the one before
         self._full = 0.0  # seconds, the round trip at the last overflow
         self._lost = 0.0  # datagrams, then
@@ -75,9 +77,10 @@ class Contention:
         """Bytes a second: half of the most that this end had."""
         return self._most / 2
 
-    def round_ended(self, seen: Round, *, own: float, queued: bool, settled: bool) -> None:
-        """Take in a round. `own`: the share that the path loses by itself; `settled`: see `Overflow.happened`."""
+    def round_ended(self, seen: Round, *, own: float, queued: bool, occupied: bool, settled: bool) -> None:
+        """Take in a round. `own`: the share that the path loses by itself; the others: see `Overflow.happened`."""
         self._rate = seen.rate
+        self._standing = self._standing + 1 if occupied else 0
         if settled:
             self._settled_losses.append(seen.loss)
         if self.holds:
@@ -87,7 +90,7 @@ class Contention:
             return
         self._most = max(self._most, seen.rate)
         self._wait_for_answer(seen)
-        known = queued and len(self._settled_losses) == LOSS_ROUNDS
+        known = (queued or self._standing >= LOSS_ROUNDS) and len(self._settled_losses) == LOSS_ROUNDS
         if known and median(self._settled_losses) > own + CONTENDED_LOSS:
             self._begin()
 

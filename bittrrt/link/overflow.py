@@ -53,7 +53,6 @@ class Overflow:
         "_own",
         "_rounds",
         "_several",
-        "_standing",
         "_top",
         "excess",
     )
@@ -65,7 +64,6 @@ class Overflow:
         """Whether the last round lost much more than the path does by itself."""
         self._last = -SAME_ROUNDS  # round of the last overflow
         self._several = False  # whether it was more than one datagram that it took
-        self._standing = 0  # occupied rounds, in a row
         self._neighbour = Neighbour()
         self._contention = Contention()
         self._top: float | None = None  # bytes in flight when this end yielded last
@@ -102,11 +100,10 @@ class Overflow:
         self.excess = seen.lost > much * datagram_size
         self._losses.append(seen.loss)
         apart = seen.count > self._last + SAME_ROUNDS
-        self._standing = self._standing + 1 if occupied else 0
         somebodys = queued or (occupied and seen.loss > LOSS_MARGIN)  # what this queue dropped, most likely
         if settled and not somebodys and apart and not self.contended:
             self._own.append((seen.lost, seen.acknowledged + seen.lost))
-        self._contention.round_ended(seen, own=own, queued=queued or self._standing >= LOSS_ROUNDS, settled=settled)
+        self._contention.round_ended(seen, own=own, queued=queued, occupied=occupied, settled=settled)
         if self.contended:
             self._top = self._before = None
         self._rounds += 1

@@ -30,7 +30,7 @@ class ContentionTests(SynchronousTestCase):
             self.round.begin(0)
             self.now += 0.1
             self.round.add(Sample(self.now, (datagrams - lost) * 1000, lost * 1000, 0, 0, 0, 0.0, False, longest))
-            self.contention.round_ended(self.round, own=0.0, queued=True, settled=settled)
+            self.contention.round_ended(self.round, own=0.0, queued=True, occupied=True, settled=settled)
 
     def overflow(self, lost: int, *, then: float) -> None:
         """An overflow at a round trip of 0.1 s, and the round trips after it."""
