@@ -17,6 +17,7 @@ from random import Random
 from statistics import median
 from typing import Final
 
+from .capacity import Capacity
 from .congestion import INITIAL_DATAGRAMS, MIN_DATAGRAMS, Congestion, Sample
 from .conservation import Conservation
 from .overflow import Overflow
@@ -58,6 +59,9 @@ FALLEN: Final = 0.9  # of it: there had been a queue all the time
 CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the processor add
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
 PROBE_ROUND_TRIP_GAIN: Final = 0.5
+MORE_THAN_HALF: Final = 0.55  # of what the path delivers
+LESS_THAN_HALF: Final = 0.45
+GROWTH_WITH_LESS: Final = 3.0  # times CUBIC's
 
 
 class State(Enum):
@@ -98,6 +102,7 @@ class Model(Congestion):
         """Seconds, the least of the last ten or so; 0 before the first."""
         self._minimum_at = now
         self._overflow = Overflow()
+        self._capacity = Capacity()
         self._conservation = Conservation()
         self._spreads: deque[float] = deque(maxlen=JITTER_ROUNDS)
         self._spread = 0.0  # seconds between the quickest and the slowest round trip of a round: jitter
@@ -147,6 +152,8 @@ class Model(Congestion):
             self._rates.add(rate, self._round.count)
         self._learn_round_trip(sample)
         if round_ended:
+            if self.state is State.STARTUP:
+                self._capacity.startup_round(self._round, self.minimum_round_trip)
             self._judge_losses(sample)
             self._look_for_full_rate(sample)
             self._spreads.append(max(self._round.slowest - self._round.quickest, 0.0))
@@ -207,10 +214,12 @@ class Model(Congestion):
         settled = self._jitter_known and not cut and not crushed
         size, contended = self._datagram_size, overflow.contended
         queued, occupied = self._queued, self._longer_than(OCCUPIED)
+        overflow.grow(1.0 if cut else self._growth(occupied=occupied), now)
         in_flight = overflow.happened(
             seen, queued=queued, occupied=occupied, settled=settled, datagram_size=size, now=now
         )
         if in_flight:
+            self._capacity.overflowed(seen.count)
             if cut:
                 in_flight = max(in_flight, self._earlier_flight)
             if self.state is State.STARTUP:
@@ -224,6 +233,17 @@ class Model(Congestion):
             self._rates.restart(max(self._rates.value, overflow.half), seen.count)
         self.burst = CONTENDED_BURST * size if overflow.contended else 0
 
+    def _growth(self, *, occupied: bool) -> float:
+        """How many times as fast as CUBIC's the bound grows: in time to come nearer to half of the path.
+
+        Where a window takes ten seconds to come back, as many such times pass until two flows have equal shares. With
+        more than half, and a queue, there is nothing to gain by growing.
+        """
+        rate, capacity = self._round.rate, self._capacity
+        if occupied and rate > MORE_THAN_HALF * capacity.value > 0:
+            return 0.0
+        return GROWTH_WITH_LESS if capacity.exact and rate < LESS_THAN_HALF * capacity.value else 1.0
+
     def loss_was_false(self) -> None:
         self._overflow.undo()
 
@@ -234,6 +254,7 @@ class Model(Congestion):
             self.window = min(self.window, int(WINDOW_GAIN * self.product))
         self._full_rate = 0.0
         self._full_rounds = 0
+        self._capacity = Capacity()
         self._round.clear()
         self._enter(State.STARTUP, self._now)
 
@@ -278,18 +299,21 @@ class Model(Congestion):
             self._probe_round_trip(sample)
         if now - self._minimum_at > MINIMUM_LIFETIME and state not in (State.PROBE_ROUND_TRIP, State.STARTUP):
             self._earlier_flight = sample.in_flight
+            self._capacity.probe_begins(sample, self._round.count)
             self._enter(State.PROBE_ROUND_TRIP, now)
 
     def _probe_round_trip(self, sample: Sample) -> None:
         """Send half of what the path holds for a while, so that the own queue is gone, and measure."""
+        self._capacity.probe(sample, self.minimum_round_trip)
         if self._probe_until is None:
             if sample.in_flight <= PROBE_ROUND_TRIP_GAIN * self.product + MIN_DATAGRAMS * self._datagram_size:
-                self._probe_until = sample.now + max(PROBE_ROUND_TRIP_TIME, self.minimum_round_trip)
+                self._probe_until = sample.now + max(PROBE_ROUND_TRIP_TIME, self.minimum_round_trip, sample.round_trip)
                 self._quickest_probe = float("inf")
             return
         if sample.round_trip:
             self._quickest_probe = min(self._quickest_probe, sample.round_trip)
         if sample.now >= self._probe_until and self._quickest_probe < float("inf"):
+            self._capacity.probe_ended(min(self.minimum_round_trip, self._quickest_probe), self._rates.value)
             self.minimum_round_trip = self._quickest_probe
             self._minimum_at = sample.now
             self._earlier_until = self._round.count + EARLIER_ROUNDS

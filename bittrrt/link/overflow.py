@@ -51,6 +51,8 @@ class Overflow:
         "_low",
         "_neighbour",
         "_own",
+        "_pace",
+        "_round_ended",
         "_rounds",
         "_several",
         "_top",
@@ -69,8 +71,10 @@ class Overflow:
         self._top: float | None = None  # bytes in flight when this end yielded last
         self._low = 0.0  # bytes: down to there
         self._begun = 0.0  # when that was
-        self._rounds = 0  # since then
-        self._before: tuple[float | None, float, float, int] | None = None  # all four before that, to undo
+        self._rounds = 0.0  # since then
+        self._pace = 1.0  # of the curve's time: `_begun` moves with it
+        self._round_ended = 0.0  # seconds, the last one
+        self._before: tuple[float | None, float, float, float] | None = None  # all four before that, to undo
 
     @property
     def contended(self) -> bool:
@@ -106,7 +110,6 @@ class Overflow:
         self._contention.round_ended(seen, own=own, queued=queued, occupied=occupied, settled=settled)
         if self.contended:
             self._top = self._before = None
-        self._rounds += 1
         overflowed = queued and seen.lost > most * datagram_size
         self._neighbour.watch(seen, overflowed=overflowed)
         if not apart:
@@ -150,7 +153,18 @@ class Overflow:
         self._top = in_flight * (1 + BETA) / 2 if falling else in_flight
         self._low = in_flight * BETA
         self._begun = now
-        self._rounds = 0
+        self._rounds = 0.0
+
+    def grow(self, pace: float, now: float) -> None:
+        """A round has ended; in the next one the curve's time passes `pace` times as fast as the clock.
+
+        Reno's rounds count by half if it is 0, so that two who both take what they have for more than half still come
+        together, and never by more than one.
+        """
+        self._begun += (1 - self._pace) * (now - self._round_ended)
+        self._rounds += (1 + min(self._pace, 1)) / 2
+        self._round_ended = now
+        self._pace = pace
 
     def _soon_after(self, now: float) -> bool:
         """Whether much of what was given up last is still missing."""
@@ -169,5 +183,6 @@ class Overflow:
         if top is None:
             return math.inf
         time_to_top = math.cbrt((top - self._low) / SEGMENT / C)
-        curve = C * (now - self._begun - time_to_top) ** 3 * SEGMENT + top
+        elapsed = self._round_ended - self._begun + self._pace * (now - self._round_ended)
+        curve = C * (elapsed - time_to_top) ** 3 * SEGMENT + top
         return max(curve, self._low + RENO * SEGMENT * self._rounds)

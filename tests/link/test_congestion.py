@@ -148,6 +148,7 @@ class OverflowTests(SynchronousTestCase):
             self.now += round_trip
             acknowledged = (100 - lost) * 1000
             self.round.add(Sample(self.now, acknowledged, lost * 1000, 0, 0, 0, 0.0, False, round_trip))
+            self.overflow.grow(1.0, 1.0 + self.now)
             in_flight = self.overflow.happened(
                 self.round,
                 queued=queued,
@@ -232,7 +233,27 @@ class OverflowTests(SynchronousTestCase):
     def test_the_bound_grows_by_as_much_a_round_trip_as_reno_where_the_curve_is_slower(self) -> None:
         self.overflow.answer(20_000, 1.0)
         self.rounds(20, 0)
-        self.assertAlmostEqual(self.overflow.bound(1.2), 20_000 * BETA + 20 * RENO * SEGMENT)
+        self.assertAlmostEqual(self.overflow.bound(3.0), 20_000 * BETA + 20 * RENO * SEGMENT)
+
+    def test_it_grows_faster_or_not_at_all_along_the_curve_if_it_is_told_to(self) -> None:
+        self.overflow.grow(3.0, 1.0)
+        self.overflow.answer(100_000, 1.0)
+        thrice = self.overflow.bound(1.5)
+        self.overflow.grow(0.0, 1.5)
+        self.assertAlmostEqual(self.overflow.bound(2.5), thrice)
+        self.overflow.grow(1.0, 2.5)
+        self.assertAlmostEqual(self.overflow.bound(2.5), thrice)
+        usual = Overflow()
+        usual.answer(100_000, 1.0)
+        self.assertAlmostEqual(usual.bound(2.5), thrice)
+
+    def test_by_rounds_it_grows_half_as_fast_then(self) -> None:
+        self.overflow.answer(20_000, 0.0)
+        self.overflow.grow(0.0, 0.0)
+        before = self.overflow.bound(0.0)
+        for number in range(20):
+            self.overflow.grow(0.0, number / 10)
+        self.assertAlmostEqual(self.overflow.bound(2.0), before + 10 * RENO * SEGMENT)
 
     def test_an_overflow_below_the_last_top_leaves_room_to_another_flow(self) -> None:
         """RFC 9438 section 4.7: as much is given up as ever, and the curve levels out lower."""

@@ -54,13 +54,16 @@ class SpeedTests(SynchronousTestCase):
 
 
 class FairnessTests(SynchronousTestCase):
-    def assert_share(self, profile: Profile, kind: type[TcpFlow], *, lead: float = 0.0) -> None:
-        share = share_beside_tcp(profile, kind, seconds=30, lead=lead)
+    def assert_share(self, profile: Profile, kind: type[TcpFlow], *, lead: float = 0.0, seconds: float = 30.0) -> None:
+        share = share_beside_tcp(profile, kind, seconds=seconds, lead=lead)
         self.assertTrue(0.35 < share < 0.65, f"{profile}: {share}")
 
     def test_beside_tcp_cubic_it_takes_its_share(self) -> None:
         for profile in (Profile(40, 40), Profile(20, 80), Profile(50, 10)):
             self.assert_share(profile, TcpCubic)
+
+    def test_where_a_window_takes_ten_seconds_to_come_back_it_leaves_room_to_who_came_later(self) -> None:
+        self.assert_share(Profile(30, 200), TcpCubic, lead=1.3, seconds=40)
 
     def test_where_few_datagrams_fit_in_the_queue_it_yields_to_overflows_that_take_none_of_its_own(self) -> None:
         self.assert_share(Profile(5, 50), TcpCubic)
