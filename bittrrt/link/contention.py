@@ -10,8 +10,8 @@ end alone:
   does it comes down to a half, with bad luck to a third.
 
 It is over when little is lost for a while and the own rate does not grow any more; or when this end, which had lost the
-path, has nearly all of it again: then the other one did yield. That is believed once: if the rate falls again, what it
-fell from was no more than half of the path.
+path, has nearly all of it again and lost little: then the other one did yield. That is believed once: if the rate falls
+again, what it fell from was no more than half of the path.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ UNANSWERED: Final = 0.85  # of the round trip at the overflow: it is never short
 UNANSWERED_DATAGRAMS: Final = 8  # lost so, in a row: nobody else yields. One of two equal flows loses all by 1 in 256
 FALLEN: Final = 0.3  # of the most that the own rate was
 REGAINED: Final = 0.8  # of it: who yields to nothing would not have given that back
+REGAINED_LOSS: Final = 0.03  # beyond the path's own, and more: it was not given back, but taken
 
 
 class Contention:
@@ -119,7 +120,8 @@ class Contention:
         losses, rates = zip(*self._since, strict=True)
         third = CALM_ROUNDS // 3
         calm = fmean(losses) <= own + CONTENDED_LOSS and fmean(rates[-third:]) <= GROWN * fmean(rates[:third])
-        regained = self._fell and not self._regained and fmean(rates) > REGAINED * self._most
+        given = fmean(losses) <= own + REGAINED_LOSS
+        regained = self._fell and not self._regained and given and fmean(rates) > REGAINED * self._most
         if calm or regained:
             self._regained = regained
             self.holds = False

@@ -107,13 +107,18 @@ class ContentionTests(SynchronousTestCase):
 
     def test_a_rate_that_fell_and_is_back_shows_that_somebody_did_yield(self) -> None:
         self.fall_to(0.25)
-        self.rounds(CALM_ROUNDS, 5, datagrams=70)
+        self.rounds(CALM_ROUNDS, 2, datagrams=70)
         self.assertTrue(self.contention.holds)
-        self.rounds(CALM_ROUNDS // 3 * 2, 5, datagrams=95)
+        self.rounds(CALM_ROUNDS // 3 * 2, 2, datagrams=95)
         self.assertFalse(self.contention.holds)
+
+    def test_what_came_back_with_much_loss_was_taken_from_somebody_who_does_not_yield(self) -> None:
+        self.fall_to(0.25)
+        self.rounds(2 * CALM_ROUNDS, 5, datagrams=95)
+        self.assertTrue(self.contention.holds)
 
     def test_that_is_not_believed_if_the_rate_falls_again(self) -> None:
         for _ in range(2):
             self.fall_to(0.25)
-            self.rounds(CALM_ROUNDS, 5, datagrams=95)
+            self.rounds(CALM_ROUNDS, 2, datagrams=95)
         self.assertTrue(self.contention.holds)
