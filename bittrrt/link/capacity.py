@@ -81,7 +81,7 @@ class Capacity:
         self._to = None
 
     def probe(self, sample: Sample, minimum: float) -> None:
-        """Something was acknowledged during a probe of the round trip; `minimum`: the least before it, in seconds."""
+        """Something was acknowledged during a probe of the round trip; `minimum`: the least so far, in seconds."""
         if self._from is None or not sample.round_trip:
             return
         half = (self._from.round_trip + minimum) / 2
@@ -90,7 +90,7 @@ class Capacity:
             self._to = crossing(sample)
 
     def probe_ended(self, minimum: float, own: float) -> None:
-        """`minimum`: the least round trip before and during the probe, in seconds; `own`: bytes a second before it."""
+        """`minimum`: the least round trip so far, in seconds; `own`: bytes a second before the probe."""
         start, end = self._from, self._to
         if start is None or end is None or start.round_trip - end.round_trip <= LEAST_FALL * minimum:
             return

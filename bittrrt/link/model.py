@@ -313,7 +313,7 @@ class Model(Congestion):
         if sample.round_trip:
             self._quickest_probe = min(self._quickest_probe, sample.round_trip)
         if sample.now >= self._probe_until and self._quickest_probe < float("inf"):
-            self._capacity.probe_ended(min(self.minimum_round_trip, self._quickest_probe), self._rates.value)
+            self._capacity.probe_ended(self.minimum_round_trip, self._rates.value)
             self.minimum_round_trip = self._quickest_probe
             self._minimum_at = sample.now
             self._earlier_until = self._round.count + EARLIER_ROUNDS
