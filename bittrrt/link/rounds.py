@@ -44,13 +44,26 @@ class MaximumOfRounds:
 class Round:
     """What the acknowledgements of one round trip said; it begins anew when something sent after its start arrives."""
 
-    __slots__ = ("_began_at", "_ends_at", "_now", "acknowledged", "count", "in_flight", "lost", "quickest", "slowest")
+    __slots__ = (
+        "_began_at",
+        "_ends_at",
+        "_now",
+        "_previous",
+        "acknowledged",
+        "count",
+        "in_flight",
+        "jitter",
+        "lost",
+        "quickest",
+        "slowest",
+    )
 
     def __init__(self) -> None:
         self.count = 0
         """Rounds so far."""
         self._ends_at = 0  # `delivered` at its start: what was sent later ends it
         self._began_at = self._now = 0.0
+        self._previous = 0.0  # seconds, the newest round trip before; 0 before the first
         self.clear()
 
     def clear(self) -> None:
@@ -60,6 +73,11 @@ class Round:
         self.in_flight = 0  # bytes, the most
         self.quickest = float("inf")  # seconds, the least round trip
         self.slowest = 0.0
+        self.jitter = 0.0
+        """Seconds, the most by which two round trips in sequence differ (RFC 3550 section 6.4.1 takes their mean).
+
+        A queue that grows and shrinks within the round, as beside TCP BBR, does so over many of them.
+        """
 
     def add(self, sample: Sample) -> bool:
         """Count `sample` in; True if the round ends with it."""
@@ -70,6 +88,9 @@ class Round:
         if sample.round_trip:
             self.quickest = min(self.quickest, sample.round_trip)
             self.slowest = max(self.slowest, sample.round_trip)
+            if self._previous:
+                self.jitter = max(self.jitter, abs(sample.round_trip - self._previous))
+            self._previous = sample.round_trip
         return 0 <= self._ends_at <= sample.delivered_before
 
     def begin(self, delivered: int) -> None:

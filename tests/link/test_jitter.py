@@ -1,0 +1,59 @@
+"""A queue that swings, as beside TCP BBR, and round trips that differ by themselves: only the first one overflows."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bittrrt.link.congestion import Sample
+from bittrrt.link.model import Model
+from bittrrt.link.round_trip import RoundTrip
+from bittrrt.link.rounds import Round
+
+STEP = 0.01  # seconds between two acknowledgements
+RATE = 1_200_000  # bytes a second
+MINIMUM = 0.1  # seconds
+SWING = [MINIMUM + 0.04 + 0.06 * abs(1 - step / 10) for step in range(20)] * 20  # 200 to 140 ms and back, each round
+
+
+def acknowledged(now: float, round_trip: float, lost: int = 0) -> Sample:
+    """The sample of a flow that always has two round trips in flight."""
+    size, in_flight = int(RATE * STEP), int(2 * RATE * MINIMUM)
+    delivered = int(RATE * now)
+    return Sample(now, size, lost, in_flight, delivered, delivered - in_flight, RATE, False, round_trip)
+
+
+def bound_after(round_trips: list[float]) -> float:
+    """The model's, after a quiet second and these round trips, near the end of which ten datagrams are lost."""
+    model = Model(0.0, round_trip=RoundTrip(), random=Random(1))
+    for step in range(100):
+        model.update(acknowledged(step * STEP, MINIMUM))
+    for step, round_trip in enumerate(round_trips):
+        lost = 12_000 if step == len(round_trips) - 50 else 0
+        model.update(acknowledged(1 + step * STEP, round_trip, lost=lost))
+    return model.bound
+
+
+class JitterTests(SynchronousTestCase):
+    def test_it_is_how_far_one_round_trip_is_from_the_next(self) -> None:
+        for round_trips, jitter in ((SWING, 0.006), ([0.1, 0.16] * 24, 0.06)):
+            seen = Round()
+            for round_trip in round_trips:
+                seen.add(acknowledged(0.0, round_trip))
+            self.assertAlmostEqual(seen.jitter, jitter)
+
+    def test_the_first_of_a_round_is_compared_with_the_last_of_the_one_before(self) -> None:
+        seen = Round()
+        seen.add(acknowledged(0.0, 0.1))
+        seen.begin(0)
+        seen.add(acknowledged(0.0, 0.16))
+        self.assertAlmostEqual(seen.jitter, 0.06)
+
+    def test_a_queue_that_swings_overflows(self) -> None:
+        self.assertLess(bound_after(SWING), math.inf)
+
+    def test_what_is_lost_while_round_trips_differ_by_as_much_is_none_of_a_queue(self) -> None:
+        chance = Random(2)
+        self.assertEqual(bound_after([MINIMUM + chance.uniform(0.0, 0.1) for _ in range(400)]), math.inf)
