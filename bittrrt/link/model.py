@@ -47,7 +47,7 @@ WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows
 FULL_GROWTH: Final = 1.25  # a round in which the rate grew by less was one at the path's limit
 FULL_ROUNDS: Final = 3
 EARLIER_ROUNDS: Final = 3  # until what was lost before a cut of the flight is found, and the flight is back
-JITTER_ROUNDS: Final = 7  # whose median is the path's jitter
+JITTER_ROUNDS: Final = 7  # whose median is the path's
 LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
 CRUSHING_LOSS: Final = 0.3  # in a queue, though the rate grows: what grows is the share, and others pay
@@ -105,7 +105,9 @@ class Model(Congestion):
         self._capacity = Capacity()
         self._conservation = Conservation()
         self._jitters: deque[float] = deque(maxlen=JITTER_ROUNDS)
-        self._jitter = 0.0  # seconds, by which round trips differ without a queue
+        self._jitter = 0.0  # seconds, from one round trip to the next
+        self._spreads: deque[float] = deque(maxlen=JITTER_ROUNDS)
+        self._spread = 0.0  # seconds, from the quickest to the slowest round trip of a round: jitter, and what grows
         self.state = State.STARTUP
         self._state_since = now
         self._stood = False  # whether a queue did, for the whole of the last round
@@ -158,6 +160,8 @@ class Model(Congestion):
             self._look_for_full_rate(sample)
             self._jitters.append(self._round.jitter)
             self._jitter = median(self._jitters)
+            self._spreads.append(max(self._round.slowest - self._round.quickest, 0.0))
+            self._spread = median(self._spreads)
             self._stood = self._queued
         self._learn_excess(sample)
         self._move_on(sample)
@@ -273,7 +277,7 @@ class Model(Congestion):
             self._full_rounds = 0
             return
         self._full_rounds += 1
-        queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._jitter, seen.slowest - seen.quickest)
+        queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
         overflown = some_queue and lost > STARTUP_LOSS
         if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
             self._earlier_flight, self._earlier_until = self.window - seen.lost, seen.count + EARLIER_ROUNDS
@@ -349,7 +353,7 @@ class Model(Congestion):
                 writes = max(writes, CONTENDED_DATAGRAMS * self._datagram_size)
             target = WINDOW_GAIN * product + clump + writes
             if state is State.STARTUP:
-                late = WINDOW_GAIN * rate * self._jitter  # a round trip takes longer than its minimum
+                late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
                 doubled = self._doubled(sample)
                 target = max(target + late, doubled)
                 pacing_rate = max(pacing_rate, STARTUP_GAIN * doubled / self.minimum_round_trip)

@@ -8,7 +8,7 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from bittrrt.link.congestion import Sample
-from bittrrt.link.model import Model
+from bittrrt.link.model import Model, State
 from bittrrt.link.round_trip import RoundTrip
 from bittrrt.link.rounds import Round
 
@@ -18,11 +18,11 @@ MINIMUM = 0.1  # seconds
 SWING = [MINIMUM + 0.04 + 0.06 * abs(1 - step / 10) for step in range(20)] * 20  # 200 to 140 ms and back, each round
 
 
-def acknowledged(now: float, round_trip: float, lost: int = 0) -> Sample:
+def acknowledged(now: float, round_trip: float, lost: int = 0, rate: float = RATE) -> Sample:
     """The sample of a flow that always has two round trips in flight."""
     size, in_flight = int(RATE * STEP), int(2 * RATE * MINIMUM)
     delivered = int(RATE * now)
-    return Sample(now, size, lost, in_flight, delivered, delivered - in_flight, RATE, False, round_trip)
+    return Sample(now, size, lost, in_flight, delivered, delivered - in_flight, rate, False, round_trip)
 
 
 def bound_after(round_trips: list[float]) -> float:
@@ -57,3 +57,11 @@ class JitterTests(SynchronousTestCase):
     def test_what_is_lost_while_round_trips_differ_by_as_much_is_none_of_a_queue(self) -> None:
         chance = Random(2)
         self.assertEqual(bound_after([MINIMUM + chance.uniform(0.0, 0.1) for _ in range(400)]), math.inf)
+
+    def test_a_start_in_which_round_trips_swing_is_not_ended_by_a_queue_of_less(self) -> None:
+        model = Model(0.0, round_trip=RoundTrip(), random=Random(1))
+        growing = [MINIMUM, *SWING[:109]]  # five rounds, in each of which the rate grows by a half
+        standing = [MINIMUM * 1.3] * 45  # two rounds in which it does not, and a queue stands
+        for step, round_trip in enumerate(growing + standing):
+            model.update(acknowledged(step * STEP, round_trip, rate=RATE * 1.5 ** min(step // 20, 5)))
+        self.assertIs(model.state, State.STARTUP)
