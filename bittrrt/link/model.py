@@ -11,10 +11,8 @@ bound on what may be in flight comes down only on loss that queueing explains, a
 from __future__ import annotations
 
 import math
-from collections import deque
 from enum import Enum
 from random import Random
-from statistics import median
 from typing import Final
 
 from .capacity import Capacity
@@ -23,7 +21,7 @@ from .conservation import Conservation
 from .overflow import Overflow
 from .pacer import MAX_QUANTUM, TICK
 from .round_trip import RoundTrip
-from .rounds import MaximumOfRounds, Round
+from .rounds import MaximumOfRounds, MedianOfRounds, Round
 
 STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least that doubles the rate each round trip, by the draft's derivation
 FEW_DATAGRAMS: Final = 3 * INITIAL_DATAGRAMS  # up to here the window doubles; so few give no rate to trust
@@ -47,7 +45,7 @@ WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows
 FULL_GROWTH: Final = 1.25  # a round in which the rate grew by less was one at the path's limit
 FULL_ROUNDS: Final = 3
 EARLIER_ROUNDS: Final = 3  # until what was lost before a cut of the flight is found, and the flight is back
-JITTER_ROUNDS: Final = 7  # whose median is the path's
+JITTER_ROUNDS: Final = 7  # whose medians are what round trips differ by
 LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
 CRUSHING_LOSS: Final = 0.3  # in a queue, though the rate grows: what grows is the share, and others pay
@@ -104,10 +102,10 @@ class Model(Congestion):
         self._overflow = Overflow()
         self._capacity = Capacity()
         self._conservation = Conservation()
-        self._jitters: deque[float] = deque(maxlen=JITTER_ROUNDS)
-        self._jitter = 0.0  # seconds, from one round trip to the next
-        self._spreads: deque[float] = deque(maxlen=JITTER_ROUNDS)
-        self._spread = 0.0  # seconds, from the quickest to the slowest round trip of a round: jitter, and what grows
+        self._jitter = MedianOfRounds(JITTER_ROUNDS)  # seconds, from one round trip to the next
+        self._spread = MedianOfRounds(
+            JITTER_ROUNDS
+        )  # seconds, from quickest to slowest: jitter, and a queue that grows
         self.state = State.STARTUP
         self._state_since = now
         self._stood = False  # whether a queue did, for the whole of the last round
@@ -158,10 +156,8 @@ class Model(Congestion):
                 self._capacity.startup_round(self._round, self.minimum_round_trip)
             self._judge_losses(sample)
             self._look_for_full_rate(sample)
-            self._jitters.append(self._round.jitter)
-            self._jitter = median(self._jitters)
-            self._spreads.append(max(self._round.slowest - self._round.quickest, 0.0))
-            self._spread = median(self._spreads)
+            self._jitter.add(self._round.jitter)
+            self._spread.add(self._round.spread)
             self._stood = self._queued
         self._learn_excess(sample)
         self._move_on(sample)
@@ -199,7 +195,7 @@ class Model(Congestion):
     @property
     def _jitter_known(self) -> bool:
         """Whether a queue can be told from jitter."""
-        return len(self._jitters) >= LEAST_JITTER_ROUNDS
+        return self._jitter.rounds >= LEAST_JITTER_ROUNDS
 
     @property
     def _queued(self) -> bool:
@@ -209,7 +205,7 @@ class Model(Congestion):
     def _longer_than(self, times: float) -> bool:
         """Whether every round trip of the round was so many times the minimum, and jitter does not explain it."""
         quickest, minimum = self._round.quickest, self.minimum_round_trip
-        return self._jitter_known and quickest > times * minimum and quickest - minimum > self._jitter
+        return self._jitter_known and quickest > times * minimum and quickest - minimum > self._jitter.value
 
     def _judge_losses(self, sample: Sample) -> None:
         seen, overflow, now = self._round, self._overflow, sample.now
@@ -277,7 +273,7 @@ class Model(Congestion):
             self._full_rounds = 0
             return
         self._full_rounds += 1
-        queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread, seen.slowest - seen.quickest)
+        queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread.value, seen.spread)
         overflown = some_queue and lost > STARTUP_LOSS
         if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
             self._earlier_flight, self._earlier_until = self.window - seen.lost, seen.count + EARLIER_ROUNDS
@@ -353,7 +349,7 @@ class Model(Congestion):
                 writes = max(writes, CONTENDED_DATAGRAMS * self._datagram_size)
             target = WINDOW_GAIN * product + clump + writes
             if state is State.STARTUP:
-                late = WINDOW_GAIN * rate * self._spread  # a round trip takes longer than its minimum
+                late = WINDOW_GAIN * rate * self._spread.value  # a round trip takes longer than its minimum
                 doubled = self._doubled(sample)
                 target = max(target + late, doubled)
                 pacing_rate = max(pacing_rate, STARTUP_GAIN * doubled / self.minimum_round_trip)

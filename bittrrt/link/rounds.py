@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from statistics import median
 
 from .congestion import Sample
 
@@ -39,6 +40,27 @@ class MaximumOfRounds:
         self._values.clear()
         self._values.append((now, value))
         self.value = value
+
+
+class MedianOfRounds:
+    """The median of the last rounds' values."""
+
+    __slots__ = ("_values", "value")
+
+    def __init__(self, rounds: int) -> None:
+        self._values: deque[float] = deque(maxlen=rounds)
+        self.value = 0.0
+        """The median; 0 before the first."""
+
+    def add(self, value: float) -> None:
+        """That of the next round."""
+        self._values.append(value)
+        self.value = median(self._values)
+
+    @property
+    def rounds(self) -> int:
+        """How many it is of."""
+        return len(self._values)
 
 
 class Round:
@@ -99,6 +121,11 @@ class Round:
         self._ends_at = delivered
         self._began_at = self._now
         self.clear()
+
+    @property
+    def spread(self) -> float:
+        """Seconds between the quickest and the slowest round trip; 0 without any."""
+        return max(self.slowest - self.quickest, 0.0)
 
     @property
     def loss(self) -> float:
