@@ -2,24 +2,27 @@
 
 Two things tell it, from this end alone:
 
-- A startup that finds no queue until it makes one, and then gets no more by sending more. Beside others it would.
-- A probe of the round trip. With so many bytes fewer in flight each of them arrives so much sooner, as whoever is held
-  by a window keeps that many in flight: bytes for seconds. If the queue is gone then, it may have been gone before, and
-  the path delivers no more than that.
+- A flow that finds no queue, makes one by sending more, and gets no more by it, has the path for itself. Beside others
+  it would get more. Two such times in a row are believed, and more than any look.
+- A look: a probe of the round trip. With so many bytes fewer in flight each of them arrives so much sooner, as whoever
+  is held by a window keeps that many in flight: bytes for seconds. If the queue is gone then, it may have been gone
+  before, and the path delivers no more than that. Others come, go and look meanwhile, so the median of three counts.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from statistics import median_high
 from typing import Final, NamedTuple
 
 from .congestion import Sample
 from .rounds import Round
 
 EMPTY: Final = 1.125  # times the minimum round trip, no more: there is no queue. RFC 9406 section 4.3: MIN_RTT_DIVISOR
-ALONE: Final = 0.55  # of all that it gets the startup had when a queue came: a round that doubles may have a half
-MORE: Final = 1.05  # times as many bytes in flight as in the round before
-SAME: Final = 0.03  # of the bytes a second then, more or less: all that there is
+SAME: Final = 0.03  # of the bytes a second, more or less, without a queue and with one: all that there is
+ALIKE: Final = 2  # such queues in a row: once it may be somebody else who comes back from a probe
+ESTIMATES: Final = 3  # whose median counts
 LEFT: Final = 1.05  # times the minimum round trip: some queue is left, its shortening tells the rate
 YIELDING_ROUNDS: Final = 4  # from an overflow until all have found what they lost, and have yielded
 NOT_ALL: Final = 1.5  # times the own rate, or more: else others may have probed at the same time, as own flows do
@@ -43,32 +46,43 @@ def crossing(sample: Sample) -> Crossing:
 class Capacity:
     """One path's."""
 
-    __slots__ = ("_calm_from", "_from", "_last", "_queued", "_to", "_until_queue", "exact", "value")
+    __slots__ = ("_alike", "_calm_from", "_estimates", "_from", "_to", "_unqueued", "exact", "value")
 
     def __init__(self) -> None:
         self.value = 0.0
         """Bytes a second; 0 if unknown."""
         self.exact = False
         """Whether the path delivers as much as that, and not less."""
-        self._last = 0, 0.0  # bytes in flight and bytes a second, of the startup's last round
-        self._until_queue = 0.0  # bytes a second, the most before a queue came or in the round in which it did
-        self._queued = False  # whether it has come
+        self._estimates: deque[float] = deque(maxlen=ESTIMATES)  # bytes a second
+        self._unqueued = 0.0  # bytes a second, of the last round without a queue; 0 if one stood since
+        self._alike = 0  # queues in a row that brought no more than that
         self._calm_from = 0  # the first round in which nobody yields to the last overflow any more
         self._from: Crossing | None = None  # before a probe of the round trip
         self._to: Crossing | None = None  # in it: the first with half of the queue, or else the quickest
 
-    def startup_round(self, seen: Round, minimum: float) -> None:
-        """A round of the startup has ended; `minimum` is the least round trip so far, in seconds."""
-        rate, (in_flight, before) = seen.rate, self._last
-        if self._queued:
-            saturated = seen.in_flight > MORE * in_flight and abs(rate - before) < SAME * before
-            if saturated and self._until_queue > ALONE * rate:
-                self.value, self.exact = max(rate, before), True
-        else:
-            if seen.quickest <= EMPTY * minimum:
-                self._until_queue = max(self._until_queue, rate)
-            self._queued = seen.slowest > EMPTY * minimum
-        self._last = seen.in_flight, rate
+    @property
+    def sure(self) -> bool:
+        """Whether it is told by more than one look."""
+        return len(self._estimates) == ESTIMATES
+
+    def round_ended(self, seen: Round, minimum: float, *, pushed: bool) -> None:
+        """A round after the startup has ended, in which this end did not lack anything to send.
+
+        `minimum`: the least round trip so far, in seconds; `pushed`: whether more was in flight than the path holds.
+        """
+        if seen.slowest <= EMPTY * minimum:
+            self._unqueued = seen.rate
+        elif seen.quickest > LEFT * minimum:
+            if pushed and self._unqueued:
+                same = abs(seen.rate - self._unqueued) < SAME * self._unqueued
+                self._alike = self._alike + 1 if same else 0
+                if self._alike >= ALIKE and seen.rate > (1 - SAME) * self.value:
+                    self._learn(seen.rate, ESTIMATES)
+            self._unqueued = 0.0
+
+    def calm(self, count: int, rounds: int) -> bool:
+        """Whether in the round `count` nobody has had an overflow to yield to for so many rounds."""
+        return count >= self._calm_from + rounds
 
     def overflowed(self, count: int) -> None:
         """An overflow began in the round `count`: others yield to it, and a probe would measure that."""
@@ -98,6 +112,10 @@ class Capacity:
         if rate < NOT_ALL * own:  # others sent less, too: they may have looked at the same time
             return
         if end.round_trip > LEFT * minimum:
-            self.value, self.exact = rate, True
-        else:
-            self.value = min(self.value, rate) if self.exact else rate
+            self._learn(rate)
+        elif not self.exact:
+            self.value = rate
+
+    def _learn(self, rate: float, weight: int = 1) -> None:
+        self._estimates.extend([rate] * weight)
+        self.value, self.exact = median_high(self._estimates), True

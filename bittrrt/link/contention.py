@@ -10,8 +10,8 @@ end alone:
   does it comes down to a half, with bad luck to a third.
 
 It is over when little is lost for a while and the own rate does not grow any more; or when this end, which had lost the
-path, has nearly all of it again and lost little: then the other one did yield. That is believed once: if the rate falls
-again, what it fell from was no more than half of the path.
+path, has nearly all of it again, no less than half of a path of which that is known, and lost little: then the other
+one did yield. That is believed once: if the rate falls again, what it fell from was no more than half of the path.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Contention:
         """Bytes a second: half of the most that this end had."""
         return self._most / 2
 
-    def round_ended(self, seen: Round, *, own: float, queued: bool, occupied: bool, settled: bool) -> None:
+    def round_ended(
+        self, seen: Round, *, own: float, queued: bool, occupied: bool, settled: bool, enough: float = 0.0
+    ) -> None:
         """Take in a round. `own`: the share that the path loses by itself; the others: see `Overflow.happened`."""
         self._rate = seen.rate
         self._standing = self._standing + 1 if occupied else 0
@@ -87,7 +89,7 @@ class Contention:
         if self.holds:
             self._since.append((seen.loss, seen.rate))
             if len(self._since) == CALM_ROUNDS:
-                self._look_for_calm(own)
+                self._look_for_calm(own, enough)
             return
         self._most = max(self._most, seen.rate)
         self._wait_for_answer(seen)
@@ -116,12 +118,12 @@ class Contention:
             if self._unanswered >= UNANSWERED_DATAGRAMS:
                 self._begin()
 
-    def _look_for_calm(self, own: float) -> None:
+    def _look_for_calm(self, own: float, enough: float) -> None:
         losses, rates = zip(*self._since, strict=True)
         third = CALM_ROUNDS // 3
         calm = fmean(losses) <= own + CONTENDED_LOSS and fmean(rates[-third:]) <= GROWN * fmean(rates[:third])
         given = fmean(losses) <= own + REGAINED_LOSS
-        regained = self._fell and not self._regained and given and fmean(rates) > REGAINED * self._most
+        regained = self._fell and not self._regained and given and fmean(rates) > max(REGAINED * self._most, enough)
         if calm or regained:
             self._regained = regained
             self.holds = False

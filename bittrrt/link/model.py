@@ -18,7 +18,7 @@ from typing import Final
 from .capacity import Capacity
 from .congestion import INITIAL_DATAGRAMS, MIN_DATAGRAMS, Congestion, Sample
 from .conservation import Conservation
-from .overflow import Overflow
+from .overflow import HALF, Overflow
 from .pacer import MAX_QUANTUM, TICK
 from .round_trip import RoundTrip
 from .rounds import MaximumOfRounds, MedianOfRounds, Round
@@ -36,6 +36,8 @@ DOWN_GAIN: Final = 0.75
 DOWN_BESIDE_GAIN: Final = 0.8  # where a queue stood before the probe: others hold it, and fill what is drained
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
+WINDOW_GAIN_WITH_MORE: Final = 1.25  # than half of the path, where nobody else yields
+WINDOW_GAIN_WITH_LESS: Final = 2.5
 CONTENDED_DATAGRAMS: Final = 12  # at least, beyond the products, where nobody else yields; Linux's BBR has about ten
 CONTENDED_BURST: Final = 2  # datagrams, there: so Linux's BBR sends, and a full queue drops the second of a pair
 WRITES_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
@@ -57,6 +59,10 @@ FALLEN: Final = 0.9  # of it: there had been a queue all the time
 CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the processor add
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
 PROBE_ROUND_TRIP_GAIN: Final = 0.5
+LOOK_ROUNDS: Final = (8, 16)  # minimum round trips, drawn, that a queue stands before a look at what the path delivers
+CLEAR_QUEUE: Final = 2  # times what round trips differ by, and more: it is a queue at which to look, not jitter
+CALM_ROUNDS: Final = 8  # without an overflow before a look where nobody else yields: else it costs a part of the share
+PUSHED: Final = 1.1  # products in flight, or more: a queue that comes then is the own one
 MORE_THAN_HALF: Final = 0.55  # of what the path delivers
 LESS_THAN_HALF: Final = 0.45
 GROWTH_WITH_LESS: Final = 3.0  # times CUBIC's
@@ -109,6 +115,8 @@ class Model(Congestion):
         self.state = State.STARTUP
         self._state_since = now
         self._stood = False  # whether a queue did, for the whole of the last round
+        self._occupied = False  # whether a queue to look at was there then
+        self._last_rate = 0.0  # bytes a second, of that round
         self._full_rate = 0.0
         self._full_rounds = 0
         self._earlier_flight = 0  # bytes, at the end of startup or before a probe of the round trip: more than now
@@ -119,6 +127,8 @@ class Model(Congestion):
         self._up_gain = UP_GAIN
         self._probe_until: float | None = None
         self._quickest_probe = float("inf")
+        self._look_at: float | None = None  # a look is due
+        self._looking = False  # whether the probe of the round trip is for the sake of the capacity
         self.set_datagram_size(1200)
         first = round_trip.smoothed if round_trip.supposed else TICK
         self.pacing_rate = STARTUP_GAIN * self.window / first
@@ -152,8 +162,10 @@ class Model(Congestion):
             self._rates.add(rate, self._round.count)
         self._learn_round_trip(sample)
         if round_ended:
-            if self.state is State.STARTUP:
-                self._capacity.startup_round(self._round, self.minimum_round_trip)
+            self._last_rate = self._round.rate
+            if self.state is not State.STARTUP and not sample.application_limited:
+                pushed = self._round.in_flight > PUSHED * self.product and self._round.count > self._earlier_until
+                self._capacity.round_ended(self._round, self.minimum_round_trip, pushed=pushed)
             self._judge_losses(sample)
             self._look_for_full_rate(sample)
             self._jitter.add(self._round.jitter)
@@ -216,7 +228,13 @@ class Model(Congestion):
         queued, occupied = self._queued, self._longer_than(OCCUPIED)
         overflow.grow(1.0 if cut else self._growth(occupied=occupied), now)
         in_flight = overflow.happened(
-            seen, queued=queued, occupied=occupied, settled=settled, datagram_size=size, now=now
+            seen,
+            queued=queued,
+            occupied=occupied,
+            settled=settled,
+            datagram_size=size,
+            now=now,
+            enough=LESS_THAN_HALF * self._capacity.value if self._capacity.sure else 0.0,
         )
         if in_flight:
             self._capacity.overflowed(seen.count)
@@ -224,7 +242,8 @@ class Model(Congestion):
                 in_flight = max(in_flight, self._earlier_flight)
             if self.state is State.STARTUP:
                 in_flight -= seen.lost  # twice what fits was sent, not one datagram too many
-            overflow.answer(in_flight, now)
+            known = self._capacity.exact and self.state is not State.STARTUP
+            overflow.answer(in_flight, now, seen.rate / self._capacity.value if known else HALF)
             if self.state is State.UP and not overflow.contended:
                 self._enter(State.DOWN, now)
         elif overflow.excess and not queued and self.state is not State.STARTUP:
@@ -232,6 +251,10 @@ class Model(Congestion):
         if overflow.contended and not contended:  # what this end yielded, nobody else did: it takes that back
             self._rates.restart(max(self._rates.value, overflow.half), seen.count)
         self.burst = CONTENDED_BURST * size if overflow.contended else 0
+        queue = seen.quickest - self.minimum_round_trip
+        self._occupied = occupied and queue > CLEAR_QUEUE * self._spread.value
+        if self._occupied and self._look_at is None:
+            self._look_at = now + self._random.uniform(*LOOK_ROUNDS) * self.minimum_round_trip
 
     def _growth(self, *, occupied: bool) -> float:
         """How many times as fast as CUBIC's the bound grows: in time to come nearer to half of the path.
@@ -293,29 +316,48 @@ class Model(Congestion):
             if elapsed > self.minimum_round_trip or sample.in_flight <= self.product:
                 self._enter(State.CRUISE, now)
         elif state is State.CRUISE:
+            if self._look_is_due(now):
+                self._look_at = None
+                self._begin_probe(sample, looking=True)
+                return
             if now >= self._cruise_until:
                 self._enter(State.UP, now)
         elif state is State.PROBE_ROUND_TRIP:
             self._probe_round_trip(sample)
         if now - self._minimum_at > MINIMUM_LIFETIME and state not in (State.PROBE_ROUND_TRIP, State.STARTUP):
-            self._earlier_flight = sample.in_flight
-            self._capacity.probe_begins(sample, self._round.count)
-            self._enter(State.PROBE_ROUND_TRIP, now)
+            self._begin_probe(sample, looking=False)
+
+    def _look_is_due(self, now: float) -> bool:
+        """Whether to look at what the path delivers: others hold a queue there, and too little is known."""
+        if self._look_at is None or now < self._look_at or not self._occupied or self._capacity.sure:
+            return False
+        return self._capacity.calm(self._round.count, CALM_ROUNDS if self._overflow.contended else 0)
+
+    def _begin_probe(self, sample: Sample, *, looking: bool) -> None:
+        self._earlier_flight = sample.in_flight
+        self._looking = looking
+        self._capacity.probe_begins(sample, self._round.count)
+        self._enter(State.PROBE_ROUND_TRIP, sample.now)
 
     def _probe_round_trip(self, sample: Sample) -> None:
-        """Send half of what the path holds for a while, so that the own queue is gone, and measure."""
+        """Send half of what the path holds for a while, so that the own queue is gone, and measure.
+
+        A look halves what is in flight, and takes no other minimum: the queue of others stands all the time.
+        """
         self._capacity.probe(sample, self.minimum_round_trip)
         if self._probe_until is None:
-            if sample.in_flight <= PROBE_ROUND_TRIP_GAIN * self.product + MIN_DATAGRAMS * self._datagram_size:
-                self._probe_until = sample.now + max(PROBE_ROUND_TRIP_TIME, self.minimum_round_trip, sample.round_trip)
+            if sample.in_flight <= self._probe_flight + MIN_DATAGRAMS * self._datagram_size:
+                least = 0.0 if self._looking else PROBE_ROUND_TRIP_TIME
+                self._probe_until = sample.now + max(least, self.minimum_round_trip, sample.round_trip)
                 self._quickest_probe = float("inf")
             return
         if sample.round_trip:
             self._quickest_probe = min(self._quickest_probe, sample.round_trip)
         if sample.now >= self._probe_until and self._quickest_probe < float("inf"):
             self._capacity.probe_ended(self.minimum_round_trip, self._rates.value)
-            self.minimum_round_trip = self._quickest_probe
-            self._minimum_at = sample.now
+            if not self._looking:
+                self.minimum_round_trip = self._quickest_probe
+                self._minimum_at = sample.now
             self._earlier_until = self._round.count + EARLIER_ROUNDS
             self._enter(State.CRUISE, sample.now)
 
@@ -341,13 +383,14 @@ class Model(Congestion):
         state = self.state
         pacing_rate = max(self._pacing_gain * rate, least / max(self.minimum_round_trip, 1.0))
         if state is State.PROBE_ROUND_TRIP:
-            target = PROBE_ROUND_TRIP_GAIN * product
+            target = self._probe_flight
         else:
+            gain = self._window_gain
             clump = 0.0 if state is State.STARTUP else self._excess.value
             writes = min(3 * pacing_rate * TICK, WRITES_AHEAD * MAX_QUANTUM)
-            if self._overflow.contended:
+            if self._overflow.contended and gain >= WINDOW_GAIN:
                 writes = max(writes, CONTENDED_DATAGRAMS * self._datagram_size)
-            target = WINDOW_GAIN * product + clump + writes
+            target = gain * product + clump + writes
             if state is State.STARTUP:
                 late = WINDOW_GAIN * rate * self._spread.value  # a round trip takes longer than its minimum
                 doubled = self._doubled(sample)
@@ -358,6 +401,21 @@ class Model(Congestion):
             bound = self._conservation.limit(sample, self.window, self._datagram_size)
         self.pacing_rate = pacing_rate
         self.window = int(max(min(target, bound), least))
+
+    @property
+    def _probe_flight(self) -> float:
+        """Bytes in flight during a probe of the round trip."""
+        return PROBE_ROUND_TRIP_GAIN * (self._earlier_flight if self._looking else self.product)
+
+    @property
+    def _window_gain(self) -> float:
+        """How many products may be in flight: where nobody else yields, such that both come nearer to half."""
+        capacity, rate = self._capacity, self._last_rate
+        if not self._overflow.contended or not capacity.sure:
+            return WINDOW_GAIN
+        if rate > MORE_THAN_HALF * capacity.value:
+            return WINDOW_GAIN_WITH_MORE
+        return WINDOW_GAIN_WITH_LESS if rate < LESS_THAN_HALF * capacity.value else WINDOW_GAIN
 
     @property
     def _pacing_gain(self) -> float:

@@ -32,6 +32,7 @@ from .rounds import Round
 LOSS_MARGIN: Final = 0.01  # share of a round's bytes beyond the path's own loss
 LOSS_DEVIATIONS: Final = 3.0  # so many standard deviations of chance are none
 BETA: Final = 0.7  # RFC 9438 section 4.6
+HALF: Final = 0.5  # of a path that two share
 C: Final = 0.4  # RFC 9438 section 5: segments a cubic second
 RENO: Final = 3 * (1 - BETA) / (1 + BETA)  # RFC 9438 section 4.3: segments a round trip
 SEGMENT: Final = 1448  # bytes; TCP's, whatever the own datagrams have, as it is TCP's share that this keeps
@@ -87,14 +88,22 @@ class Overflow:
         return self._contention.half
 
     def happened(
-        self, seen: Round, *, queued: bool, occupied: bool, settled: bool, datagram_size: int, now: float
+        self,
+        seen: Round,
+        *,
+        queued: bool,
+        occupied: bool,
+        settled: bool,
+        datagram_size: int,
+        now: float,
+        enough: float = 0.0,
     ) -> int:
         """Judge a round that has ended: the bytes in flight when an overflow began in it, 0 if none did.
 
         `queued`: whether a queue stood all the time. `occupied`: whether there was one, be it short, that may have been
         full: the minimum round trip may have been measured in it. `settled`: whether the round may tell what the path
         loses by itself: no startup of which nobody knows whether it queues, nothing that was sent before the flight
-        had been cut.
+        had been cut. `enough`: bytes a second that are about half of the path; 0 if unknown.
         """
         usual, own = median(self._losses) if self._losses else 0.0, self._own_loss
         datagrams = (seen.acknowledged + seen.lost) / datagram_size
@@ -107,7 +116,7 @@ class Overflow:
         somebodys = queued or (occupied and seen.loss > LOSS_MARGIN)  # what this queue dropped, most likely
         if settled and not somebodys and apart and not self.contended:
             self._own.append((seen.lost, seen.acknowledged + seen.lost))
-        self._contention.round_ended(seen, own=own, queued=queued, occupied=occupied, settled=settled)
+        self._contention.round_ended(seen, own=own, queued=queued, occupied=occupied, settled=settled, enough=enough)
         if self.contended:
             self._top = self._before = None
         overflowed = queued and seen.lost > most * datagram_size
@@ -140,8 +149,11 @@ class Overflow:
         own = (sum(lost for lost, _ in self._own) - worst[0]) / everything
         return min(own, fmean(self._losses))
 
-    def answer(self, in_flight: float, now: float) -> None:
-        """Yield to an overflow with so many bytes in flight, unless nobody else does."""
+    def answer(self, in_flight: float, now: float, share: float = HALF) -> None:
+        """Yield to an overflow with so many bytes in flight, unless nobody else does.
+
+        `share`: how much of the path this end has. With less than half it yields less, so that both come to half.
+        """
         if not self.contended:
             self._contention.yielding(soon=self._several and self._soon_after(now))
         if self.contended:
@@ -150,8 +162,9 @@ class Overflow:
         top = self._top
         self._before = top, self._low, self._begun, self._rounds
         falling = top is not None and in_flight < top  # RFC 9438 section 4.7: another flow needs room
-        self._top = in_flight * (1 + BETA) / 2 if falling else in_flight
-        self._low = in_flight * BETA
+        beta = 1 - (1 - BETA) * min(share / HALF, 1.0)
+        self._top = in_flight * (1 + beta) / 2 if falling else in_flight
+        self._low = in_flight * beta
         self._begun = now
         self._rounds = 0.0
 

@@ -1,4 +1,4 @@
-"""What the whole path delivers, by a startup and by probes of the round trip."""
+"""What the whole path delivers, by queues of one's own and by probes of the round trip."""
 
 from __future__ import annotations
 
@@ -17,18 +17,14 @@ def acknowledged(now: float, round_trip: float, in_flight: float) -> Sample:
     return Sample(now, 1000, 0, 0, 10_000_000, 10_000_000 - int(in_flight), 0.0, False, round_trip)
 
 
-def started(*rounds: tuple[float, float, float]) -> Capacity:
-    """After a startup of such rounds: bytes a second, the quickest and the slowest round trip."""
-    capacity = Capacity()
-    seen, now, minimum = Round(), 0.0, float("inf")
+def sent(capacity: Capacity, *rounds: tuple[float, float, float], pushed: bool = True) -> Capacity:
+    """After rounds of so many bytes a second, and such quickest and slowest round trips."""
+    seen, now = Round(), 0.0
     seen.begin(0)
     for rate, quickest, slowest in rounds:
-        in_flight = int(rate * slowest)
-        first, last = acknowledged(now, quickest, 0), acknowledged(now + 0.1, slowest, 0)
-        seen.add(first._replace(acknowledged=0))
-        seen.add(last._replace(acknowledged=int(rate * 0.1), in_flight=in_flight))
-        minimum = min(minimum, quickest)
-        capacity.startup_round(seen, minimum)
+        seen.add(acknowledged(now, quickest, 0)._replace(acknowledged=0))
+        seen.add(acknowledged(now + 0.1, slowest, 0)._replace(acknowledged=int(rate * 0.1)))
+        capacity.round_ended(seen, EMPTY, pushed=pushed)
         now += 0.1
         seen.begin(0)
     return capacity
@@ -50,23 +46,43 @@ def probed(capacity: Capacity, others: float, *, own: tuple[int, ...], yielded: 
     return capacity
 
 
-class StartupTests(SynchronousTestCase):
-    def test_one_that_makes_the_first_queue_and_gets_no_more_by_sending_more_has_all(self) -> None:
-        capacity = started((4e5, 0.1, 0.1), (8e5, 0.1, 0.12), (1e6, 0.1, 0.15), (1e6, 0.15, 0.2))
+def queue(before: float, then: float) -> tuple[tuple[float, float, float], ...]:
+    """Rounds, the last of which has a queue: bytes a second without it and with it."""
+    return (before, 0.1, 0.101), (before, 0.1, 0.12), (then, 0.11, 0.125)
+
+
+class AloneTests(SynchronousTestCase):
+    def test_one_that_gets_no_more_by_making_a_queue_has_all(self) -> None:
+        capacity = sent(Capacity(), *queue(1e6, 1.01e6), *queue(1e6, 1.01e6))
+        self.assertAlmostEqual(capacity.value, 1.01e6)
+        self.assertTrue(capacity.exact and capacity.sure)
+
+    def test_once_may_be_somebody_elses_return(self) -> None:
+        self.assertEqual(sent(Capacity(), *queue(1e6, 1e6)).value, 0.0)
+
+    def test_one_that_gets_more_by_making_a_queue_is_not_alone(self) -> None:
+        self.assertEqual(sent(Capacity(), *(3 * queue(5e5, 5.5e5))).value, 0.0)
+
+    def test_a_queue_in_which_it_gets_more_begins_the_count_again(self) -> None:
+        rounds = *queue(1e6, 1e6), *queue(5e5, 5.5e5), *queue(1e6, 1e6)
+        self.assertEqual(sent(Capacity(), *rounds).value, 0.0)
+
+    def test_a_queue_that_always_stood_tells_nothing(self) -> None:
+        self.assertEqual(sent(Capacity(), *(6 * [(1e6, 0.15, 0.16)])).value, 0.0)
+
+    def test_a_queue_that_it_did_not_make_tells_nothing(self) -> None:
+        self.assertEqual(sent(Capacity(), *(3 * queue(1e6, 1e6)), pushed=False).value, 0.0)
+
+    def test_it_takes_nothing_from_what_is_known(self) -> None:
+        capacity = sent(Capacity(), *(2 * queue(1e6, 1e6)), *(3 * queue(4e5, 4e5)))
         self.assertAlmostEqual(capacity.value, 1e6)
-        self.assertTrue(capacity.exact)
 
-    def test_one_that_still_gets_more_while_the_queue_grows_is_not_alone(self) -> None:
-        self.assertEqual(started((4e5, 0.1, 0.1), (5e5, 0.1, 0.12), (6e5, 0.1, 0.15), (7e5, 0.15, 0.2)).value, 0.0)
-
-    def test_one_that_found_a_queue_is_not_alone(self) -> None:
-        self.assertEqual(started((1e5, 0.14, 0.2), (2e5, 0.1, 0.2), (6e5, 0.1, 0.2), (6e5, 0.2, 0.3)).value, 0.0)
-
-    def test_one_that_gets_less_as_it_loses_some_cannot_tell(self) -> None:
-        self.assertEqual(started((8e5, 0.1, 0.1), (1e6, 0.1, 0.15), (9e5, 0.15, 0.2)).value, 0.0)
-
-    def test_one_that_does_not_send_more_cannot_tell(self) -> None:
-        self.assertEqual(started((8e5, 0.1, 0.1), (1e6, 0.1, 0.15), (1e6, 0.1, 0.15)).value, 0.0)
+    def test_a_look_does_not_outweigh_it(self) -> None:
+        capacity = sent(Capacity(), *(2 * queue(5e5, 5e5)))
+        probed(capacity, 120_000, own=(60_000, 10_000))
+        self.assertAlmostEqual(capacity.value, 5e5)
+        probed(capacity, 120_000, own=(60_000, 10_000))
+        self.assertAlmostEqual(capacity.value, RATE)
 
 
 class ProbeTests(SynchronousTestCase):
@@ -84,6 +100,13 @@ class ProbeTests(SynchronousTestCase):
         capacity = probed(Capacity(), 60_000, own=(100_000, 85_000, 65_000, 20_000))
         self.assertAlmostEqual(capacity.value, RATE)
         self.assertTrue(capacity.exact)
+
+    def test_the_median_of_three_counts(self) -> None:
+        capacity = Capacity()
+        for others, sure in ((120_000, False), (240_000, False), (120_000, True)):
+            probed(capacity, others, own=(60_000, 10_000), yielded=others - 120_000 and 20_000)
+            self.assertEqual(capacity.sure, sure)
+        self.assertAlmostEqual(capacity.value, RATE)
 
     def test_the_most_that_it_may_be_takes_nothing_from_what_is_known(self) -> None:
         capacity = probed(Capacity(), 120_000, own=(60_000, 10_000))

@@ -230,6 +230,12 @@ class OverflowTests(SynchronousTestCase):
         self.overflow.undo()
         self.assertEqual(self.overflow.bound(1.0), math.inf)
 
+    def test_who_has_less_than_half_of_the_path_yields_less(self) -> None:
+        for share, left in ((0.75, BETA), (0.5, BETA), (0.25, (1 + BETA) / 2), (0.0, 1.0)):
+            overflow = Overflow()
+            overflow.answer(100_000, 1.0, share)
+            self.assertAlmostEqual(overflow.bound(1.0) / 1e5, left)
+
     def test_the_bound_grows_by_as_much_a_round_trip_as_reno_where_the_curve_is_slower(self) -> None:
         self.overflow.answer(20_000, 1.0)
         self.rounds(20, 0)

@@ -23,14 +23,21 @@ class ContentionTests(SynchronousTestCase):
         self.now = 0.0
 
     def rounds(
-        self, count: int, lost: int, *, datagrams: int = 100, settled: bool = True, longest: float = 0.1
+        self,
+        count: int,
+        lost: int,
+        *,
+        datagrams: int = 100,
+        settled: bool = True,
+        longest: float = 0.1,
+        enough: float = 0.0,
     ) -> None:
         """So many rounds, each with a queue, and with so many datagrams of which `lost` are lost."""
         for _ in range(count):
             self.round.begin(0)
             self.now += 0.1
             self.round.add(Sample(self.now, (datagrams - lost) * 1000, lost * 1000, 0, 0, 0, 0.0, False, longest))
-            self.contention.round_ended(self.round, own=0.0, queued=True, occupied=True, settled=settled)
+            self.contention.round_ended(self.round, own=0.0, queued=True, occupied=True, settled=settled, enough=enough)
 
     def overflow(self, lost: int, *, then: float) -> None:
         """An overflow at a round trip of 0.1 s, and the round trips after it."""
@@ -111,6 +118,13 @@ class ContentionTests(SynchronousTestCase):
         self.assertTrue(self.contention.holds)
         self.rounds(CALM_ROUNDS // 3 * 2, 2, datagrams=95)
         self.assertFalse(self.contention.holds)
+
+    def test_what_came_back_is_not_enough_if_it_is_known_to_be_less_than_half(self) -> None:
+        for enough, held in ((1.1e6, True), (0.9e6, False)):
+            self.setUp()
+            self.fall_to(0.25)
+            self.rounds(CALM_ROUNDS, 2, enough=enough)
+            self.assertEqual(self.contention.holds, held)
 
     def test_what_came_back_with_much_loss_was_taken_from_somebody_who_does_not_yield(self) -> None:
         self.fall_to(0.25)

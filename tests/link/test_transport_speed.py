@@ -83,7 +83,7 @@ class FairnessTests(SynchronousTestCase):
                 self.assert_share(profile, TcpBbr, lead=lead)
 
     def test_a_second_transfer_gets_as_much_as_the_first(self) -> None:
-        for profile in (Profile(20, 40), Profile(20, 80)):
+        for profile in (Profile(20, 40), Profile(20, 80), Profile(100, 100)):
             index = fairness_of_two(profile)
             self.assertGreater(index, 0.95, f"{profile}")
 
