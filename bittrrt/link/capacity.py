@@ -46,19 +46,22 @@ def crossing(sample: Sample) -> Crossing:
 class Capacity:
     """One path's."""
 
-    __slots__ = ("_alike", "_calm_from", "_estimates", "_from", "_to", "_unqueued", "exact", "value")
+    __slots__ = ("_alike", "_calm_from", "_estimates", "_from", "_to", "_unqueued", "value")
 
     def __init__(self) -> None:
         self.value = 0.0
         """Bytes a second; 0 if unknown."""
-        self.exact = False
-        """Whether the path delivers as much as that, and not less."""
         self._estimates: deque[float] = deque(maxlen=ESTIMATES)  # bytes a second
         self._unqueued = 0.0  # bytes a second, of the last round without a queue; 0 if one stood since
         self._alike = 0  # queues in a row that brought no more than that
         self._calm_from = 0  # the first round in which nobody yields to the last overflow any more
         self._from: Crossing | None = None  # before a probe of the round trip
         self._to: Crossing | None = None  # in it: the first with half of the queue, or else the quickest
+
+    @property
+    def exact(self) -> bool:
+        """Whether the path delivers as much as `value`, and not less."""
+        return bool(self._estimates)
 
     @property
     def sure(self) -> bool:
@@ -80,7 +83,7 @@ class Capacity:
                     self._learn(seen.rate, ESTIMATES)
             self._unqueued = 0.0
 
-    def calm(self, count: int, rounds: int) -> bool:
+    def calm(self, count: int, rounds: int = 0) -> bool:
         """Whether in the round `count` nobody has had an overflow to yield to for so many rounds."""
         return count >= self._calm_from + rounds
 
@@ -91,7 +94,7 @@ class Capacity:
 
     def probe_begins(self, sample: Sample, count: int) -> None:
         """From here on, in the round `count`, less is sent."""
-        self._from = crossing(sample) if sample.round_trip and count >= self._calm_from else None
+        self._from = crossing(sample) if sample.round_trip and self.calm(count) else None
         self._to = None
 
     def probe(self, sample: Sample, minimum: float) -> None:
@@ -118,4 +121,4 @@ class Capacity:
 
     def _learn(self, rate: float, weight: int = 1) -> None:
         self._estimates.extend([rate] * weight)
-        self.value, self.exact = median_high(self._estimates), True
+        self.value = median_high(self._estimates)

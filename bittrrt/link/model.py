@@ -53,6 +53,7 @@ STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a 
 CRUSHING_LOSS: Final = 0.3  # in a queue, though the rate grows: what grows is the share, and others pay
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
 OCCUPIED: Final = 1.1  # the same, for a whole round: there is a short one, as others keep it
+CLEAR_QUEUE: Final = 2  # times what round trips differ by within a round: it is a queue, not jitter
 SOME_QUEUE: Final = 1.03  # the same: there may be a short one; a path that only loses has none
 MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed after one that comes near to it
 FALLEN: Final = 0.9  # of it: there had been a queue all the time
@@ -60,8 +61,7 @@ CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the proc
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
 PROBE_ROUND_TRIP_GAIN: Final = 0.5
 LOOK_ROUNDS: Final = (8, 16)  # minimum round trips, drawn, that a queue stands before a look at what the path delivers
-CLEAR_QUEUE: Final = 2  # times what round trips differ by, and more: it is a queue at which to look, not jitter
-CALM_ROUNDS: Final = 8  # without an overflow before a look where nobody else yields: else it costs a part of the share
+LOOK_CALM_ROUNDS: Final = 8  # without an overflow before one where nobody else yields: it costs some of the share
 PUSHED: Final = 1.1  # products in flight, or more: a queue that comes then is the own one
 MORE_THAN_HALF: Final = 0.55  # of what the path delivers
 LESS_THAN_HALF: Final = 0.45
@@ -109,13 +109,11 @@ class Model(Congestion):
         self._capacity = Capacity()
         self._conservation = Conservation()
         self._jitter = MedianOfRounds(JITTER_ROUNDS)  # seconds, from one round trip to the next
-        self._spread = MedianOfRounds(
-            JITTER_ROUNDS
-        )  # seconds, from quickest to slowest: jitter, and a queue that grows
+        self._spread = MedianOfRounds(JITTER_ROUNDS)  # seconds, quickest to slowest: jitter, and a queue that grows
         self.state = State.STARTUP
         self._state_since = now
         self._stood = False  # whether a queue did, for the whole of the last round
-        self._occupied = False  # whether a queue to look at was there then
+        self._clearly_occupied = False  # the same, be it short, but more of it than round trips differ by
         self._last_rate = 0.0  # bytes a second, of that round
         self._full_rate = 0.0
         self._full_rounds = 0
@@ -127,7 +125,7 @@ class Model(Congestion):
         self._up_gain = UP_GAIN
         self._probe_until: float | None = None
         self._quickest_probe = float("inf")
-        self._look_at: float | None = None  # a look is due
+        self._look_at: float | None = None  # seconds, when a look is due; None: none is planned
         self._looking = False  # whether the probe of the round trip is for the sake of the capacity
         self.set_datagram_size(1200)
         first = round_trip.smoothed if round_trip.supposed else TICK
@@ -167,6 +165,7 @@ class Model(Congestion):
                 pushed = self._round.in_flight > PUSHED * self.product and self._round.count > self._earlier_until
                 self._capacity.round_ended(self._round, self.minimum_round_trip, pushed=pushed)
             self._judge_losses(sample)
+            self._plan_look(sample.now)
             self._look_for_full_rate(sample)
             self._jitter.add(self._round.jitter)
             self._spread.add(self._round.spread)
@@ -214,10 +213,15 @@ class Model(Congestion):
         """Whether a queue stood for the whole of the round: more of it than jitter explains."""
         return self._longer_than(QUEUE)
 
+    @property
+    def _queue(self) -> float:
+        """Seconds that the quickest of the round waited in it."""
+        return self._round.quickest - self.minimum_round_trip
+
     def _longer_than(self, times: float) -> bool:
         """Whether every round trip of the round was so many times the minimum, and jitter does not explain it."""
-        quickest, minimum = self._round.quickest, self.minimum_round_trip
-        return self._jitter_known and quickest > times * minimum and quickest - minimum > self._jitter.value
+        longer = self._round.quickest > times * self.minimum_round_trip
+        return self._jitter_known and longer and self._queue > self._jitter.value
 
     def _judge_losses(self, sample: Sample) -> None:
         seen, overflow, now = self._round, self._overflow, sample.now
@@ -242,8 +246,7 @@ class Model(Congestion):
                 in_flight = max(in_flight, self._earlier_flight)
             if self.state is State.STARTUP:
                 in_flight -= seen.lost  # twice what fits was sent, not one datagram too many
-            known = self._capacity.exact and self.state is not State.STARTUP
-            overflow.answer(in_flight, now, seen.rate / self._capacity.value if known else HALF)
+            overflow.answer(in_flight, now, seen.rate / self._capacity.value if self._capacity.exact else HALF)
             if self.state is State.UP and not overflow.contended:
                 self._enter(State.DOWN, now)
         elif overflow.excess and not queued and self.state is not State.STARTUP:
@@ -251,10 +254,6 @@ class Model(Congestion):
         if overflow.contended and not contended:  # what this end yielded, nobody else did: it takes that back
             self._rates.restart(max(self._rates.value, overflow.half), seen.count)
         self.burst = CONTENDED_BURST * size if overflow.contended else 0
-        queue = seen.quickest - self.minimum_round_trip
-        self._occupied = occupied and queue > CLEAR_QUEUE * self._spread.value
-        if self._occupied and self._look_at is None:
-            self._look_at = now + self._random.uniform(*LOOK_ROUNDS) * self.minimum_round_trip
 
     def _growth(self, *, occupied: bool) -> float:
         """How many times as fast as CUBIC's the bound grows: in time to come nearer to half of the path.
@@ -296,9 +295,9 @@ class Model(Congestion):
             self._full_rounds = 0
             return
         self._full_rounds += 1
-        queue, jitter = seen.quickest - self.minimum_round_trip, max(2 * self._spread.value, seen.spread)
+        jitter = max(CLEAR_QUEUE * self._spread.value, seen.spread)
         overflown = some_queue and lost > STARTUP_LOSS
-        if self._full_rounds >= FULL_ROUNDS or (self._queued and queue > jitter) or overflown:
+        if self._full_rounds >= FULL_ROUNDS or (self._queued and self._queue > jitter) or overflown:
             self._earlier_flight, self._earlier_until = self.window - seen.lost, seen.count + EARLIER_ROUNDS
             self._enter(State.DRAIN, sample.now)
 
@@ -327,11 +326,17 @@ class Model(Congestion):
         if now - self._minimum_at > MINIMUM_LIFETIME and state not in (State.PROBE_ROUND_TRIP, State.STARTUP):
             self._begin_probe(sample, looking=False)
 
+    def _plan_look(self, now: float) -> None:
+        """A round has ended: if others hold a queue, look at what the path delivers before long."""
+        self._clearly_occupied = self._longer_than(OCCUPIED) and self._queue > CLEAR_QUEUE * self._spread.value
+        if self._clearly_occupied and self._look_at is None:
+            self._look_at = now + self._random.uniform(*LOOK_ROUNDS) * self.minimum_round_trip
+
     def _look_is_due(self, now: float) -> bool:
         """Whether to look at what the path delivers: others hold a queue there, and too little is known."""
-        if self._look_at is None or now < self._look_at or not self._occupied or self._capacity.sure:
+        if self._look_at is None or now < self._look_at or not self._clearly_occupied or self._capacity.sure:
             return False
-        return self._capacity.calm(self._round.count, CALM_ROUNDS if self._overflow.contended else 0)
+        return self._capacity.calm(self._round.count, LOOK_CALM_ROUNDS if self._overflow.contended else 0)
 
     def _begin_probe(self, sample: Sample, *, looking: bool) -> None:
         self._earlier_flight = sample.in_flight

@@ -103,8 +103,8 @@ class ProbeTests(SynchronousTestCase):
 
     def test_the_median_of_three_counts(self) -> None:
         capacity = Capacity()
-        for others, sure in ((120_000, False), (240_000, False), (120_000, True)):
-            probed(capacity, others, own=(60_000, 10_000), yielded=others - 120_000 and 20_000)
+        for others, yielded, sure in ((120_000, 0, False), (240_000, 20_000, False), (120_000, 0, True)):
+            probed(capacity, others, own=(60_000, 10_000), yielded=yielded)
             self.assertEqual(capacity.sure, sure)
         self.assertAlmostEqual(capacity.value, RATE)
 
