@@ -3,8 +3,9 @@
     python bench/fairness.py --from "ip netns exec left" --to "ip netns exec right" --host 10.77.0.2 [--seconds 40]
 
 Whole programs over the path between two test hosts (see peers.md): `bittrrt put` beside one `iperf3` flow for each TCP
-congestion control named, and beside a second `put` that starts a quarter of the time later. Bytes of payload are
-counted in the second half of the time that both share. A share of 50 % is half of what both carried; Jain's index is 1
+congestion control named, which begins as soon as the other's bytes move (`--first` says which of the two that is), and
+beside a second `put` that starts a quarter of the time later. Bytes of payload are counted in the second half of the
+time that both share. A share of 50 % is half of what both carried; Jain's index is 1
 when two take the same, and 0.5 when one takes all.
 """
 
@@ -112,16 +113,17 @@ def second_half(flows: tuple[Flow, Flow], seconds: float) -> tuple[float, float]
     return one, two
 
 
-def beside_tcp(bench: Bench, put: list[str], congestion: str, seconds: float) -> tuple[float, float]:
-    """Bytes of a `put`, and of a TCP flow that begins at the same time."""
+def beside_tcp(bench: Bench, put: list[str], congestion: str, first: str, seconds: float) -> tuple[float, float]:
+    """Bytes of a `put`, and of a TCP flow; the `first` of the two begins, "put" or "tcp"."""
     length = str(int(seconds + 10))
     tcp = ["iperf3", "-c", bench.host, "-C", congestion, "-t", length, "-i", str(INTERVAL), "-f", "k", "--forceflush"]
-    with (
-        bench.serving(["iperf3", "-s", "-1"]),
-        flowing(bench, put, bytes_of_put) as own,
-        flowing(bench, tcp, BytesOfTcp()) as other,
-    ):
-        return second_half((own, other), seconds)
+    with bench.serving(["iperf3", "-s", "-1"]):
+        if first == "put":
+            with flowing(bench, put, bytes_of_put) as own, flowing(bench, tcp, BytesOfTcp()) as other:
+                return second_half((own, other), seconds)
+        time.sleep(INTERVAL)  # until the server listens
+        with flowing(bench, tcp, BytesOfTcp()) as other, flowing(bench, put, bytes_of_put) as own:
+            return second_half((own, other), seconds)
 
 
 def beside_own(bench: Bench, puts: tuple[list[str], list[str]], seconds: float) -> tuple[float, float]:
@@ -132,14 +134,14 @@ def beside_own(bench: Bench, puts: tuple[list[str], list[str]], seconds: float) 
             return second_half((first, second), seconds * 3 / 4)
 
 
-def measure(bench: Bench, put: Callable[..., list[str]], name: str, run: int, seconds: float) -> float:
+def measure(bench: Bench, put: Callable[..., list[str]], name: str, first: str, run: int, seconds: float) -> float:
     """Print and return the share beside the TCP congestion control `name`, or Jain's index of two of our own."""
     puts = put(f"run-{run}-first", "--json"), put(f"run-{run}-second", "--json")
     if name == "own":
         one, two = beside_own(bench, puts, seconds)
         figure, what = (one + two) ** 2 / (2 * (one * one + two * two)), "Jain's index"
     else:
-        one, two = beside_tcp(bench, puts[0], name, seconds)
+        one, two = beside_tcp(bench, puts[0], name, first, seconds)
         figure, what = one / (one + two), "share"
     print(
         f"beside {name:6s} {one / 1e6:7.1f} and {two / 1e6:7.1f} MB in the second half   {what} {figure:.3f}",
@@ -152,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--beside", default="cubic,bbr,own", help="TCP congestion controls of iperf3 -C, or own")
+    parser.add_argument("--first", choices=("put", "tcp"), default="put", help="which begins, beside TCP")
     parser.add_argument("--megabytes", type=int, default=600, help="more than the path carries in that time")
     parser.add_argument("--runs", type=int, default=1)
     parser.set_defaults(mtu=None)
@@ -161,7 +164,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             bench = Bench(arguments, Path(directory))
             with joined_server(bench) as joined:
-                figures = [measure(bench, joined.put, name, run, arguments.seconds) for run in range(arguments.runs)]
+                figures = [
+                    measure(bench, joined.put, name, arguments.first, run, arguments.seconds)
+                    for run in range(arguments.runs)
+                ]
         if len(figures) > 1:
             print(f"beside {name:6s} median {statistics.median(figures):.3f}", flush=True)
 
