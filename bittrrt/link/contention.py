@@ -29,6 +29,7 @@ CALM_ROUNDS: Final = 48  # whose mean is less than that: somebody yields. BBR pa
 GROWN: Final = 1.15  # times the rate, from the first third of these to the last: calm because the share is still small
 SOON_OVERFLOWS: Final = 3  # in a row: nobody else yields. A start beside Linux's CUBIC has two
 ANSWER_ROUNDS: Final = 5  # until a flow that yields to an overflow has done so
+ANSWERED_ROUNDS: Final = 3  # the same, if the queue overflows again before the others are over
 UNANSWERED: Final = 0.85  # of the round trip at the overflow: it is never shorter meanwhile. Half of CUBIC's answer
 UNANSWERED_DATAGRAMS: Final = 8  # lost so, in a row: nobody else yields. One of two equal flows loses all by 1 in 256
 FALLEN: Final = 0.3  # of the most that the own rate was
@@ -92,13 +93,15 @@ class Contention:
                 self._look_for_calm(own, enough)
             return
         self._most = max(self._most, seen.rate)
-        self._wait_for_answer(seen)
+        self._wait_for_answer(seen, settled=settled)
         known = (queued or self._standing >= LOSS_ROUNDS) and len(self._settled_losses) == LOSS_ROUNDS
         if known and median(self._settled_losses) > own + CONTENDED_LOSS:
             self._begin()
 
     def overflowed(self, seen: Round, datagram_size: int) -> None:
         """An overflow began in the round: somebody else may answer it."""
+        if 0 < self._until_answer <= ANSWER_ROUNDS - ANSWERED_ROUNDS:
+            self._judge_answer()
         self._full, self._lost = seen.slowest, seen.lost / datagram_size
         self._emptiest, self._until_answer = math.inf, ANSWER_ROUNDS
 
@@ -110,13 +113,19 @@ class Contention:
             self._begin()
             self._fell = fell
 
-    def _wait_for_answer(self, seen: Round) -> None:
-        self._emptiest = min(self._emptiest, seen.quickest)
+    def _wait_for_answer(self, seen: Round, *, settled: bool) -> None:
+        if settled:  # else it is this end that sends less
+            self._emptiest = min(self._emptiest, seen.quickest)
         self._until_answer -= 1
         if self._until_answer == 0:
-            self._unanswered = self._unanswered + self._lost if self._emptiest > UNANSWERED * self._full else 0.0
-            if self._unanswered >= UNANSWERED_DATAGRAMS:
-                self._begin()
+            self._judge_answer()
+
+    def _judge_answer(self) -> None:
+        if self._emptiest == math.inf:
+            return
+        self._unanswered = self._unanswered + self._lost if self._emptiest > UNANSWERED * self._full else 0.0
+        if self._unanswered >= UNANSWERED_DATAGRAMS:
+            self._begin()
 
     def _look_for_calm(self, own: float, enough: float) -> None:
         losses, rates = zip(*self._since, strict=True)

@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bittrrt.link.congestion import Sample
 from bittrrt.link.contention import (
     ANSWER_ROUNDS,
+    ANSWERED_ROUNDS,
     CALM_ROUNDS,
     LOSS_ROUNDS,
     SOON_OVERFLOWS,
@@ -86,6 +87,31 @@ class ContentionTests(SynchronousTestCase):
         self.overflow(UNANSWERED_DATAGRAMS - 1, then=0.09)
         self.overflow(20, then=0.08)
         self.overflow(UNANSWERED_DATAGRAMS - 1, then=0.09)
+        self.assertFalse(self.contention.holds)
+
+    def test_overflows_that_come_again_before_they_are_answered_show_it(self) -> None:
+        for rounds, holds in ((ANSWERED_ROUNDS - 1, False), (ANSWERED_ROUNDS, True)):
+            self.setUp()
+            for _ in range(UNANSWERED_DATAGRAMS + 1):
+                self.rounds(1, 1)
+                self.contention.overflowed(self.round, 1000)
+                self.rounds(rounds - 1, 0, longest=0.09)
+            self.assertEqual(self.contention.holds, holds)
+
+    def test_a_queue_that_is_shorter_because_this_end_sends_less_is_no_answer(self) -> None:
+        for settled, holds in ((True, False), (False, True)):
+            self.setUp()
+            self.rounds(1, UNANSWERED_DATAGRAMS)
+            self.contention.overflowed(self.round, 1000)
+            self.rounds(ANSWER_ROUNDS - 2, 0, longest=0.09)
+            self.rounds(1, 0, longest=0.06, settled=settled)
+            self.rounds(1, 0, longest=0.09)
+            self.assertEqual(self.contention.holds, holds)
+
+    def test_rounds_in_which_this_end_sends_less_show_nothing_alone(self) -> None:
+        self.rounds(1, UNANSWERED_DATAGRAMS)
+        self.contention.overflowed(self.round, 1000)
+        self.rounds(ANSWER_ROUNDS, 0, longest=0.1, settled=False)
         self.assertFalse(self.contention.holds)
 
     def test_a_rate_that_comes_down_to_a_quarter_shows_it(self) -> None:
