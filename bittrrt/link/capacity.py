@@ -1,12 +1,16 @@
 """What a whole path delivers, whoever uses it, and so how much of it this end has.
 
-Two things tell it, from this end alone:
+Three things tell it, from this end alone:
 
 - A flow that finds no queue, makes one by sending more, and gets no more by it, has the path for itself. Beside others
   it would get more. Two such times in a row are believed, and more than any look.
 - A look: a probe of the round trip. With so many bytes fewer in flight each of them arrives so much sooner, as whoever
   is held by a window keeps that many in flight: bytes for seconds. If the queue is gone then, it may have been gone
   before, and the path delivers no more than that. Others come, go and look meanwhile, so the median of three counts.
+- The pause of somebody else (see `pause`), which is believed at once. Who sends a little meanwhile makes it tell less,
+  so the greater one of the last two counts.
+
+Whoever gets more than that knows that it was wrong.
 """
 
 from __future__ import annotations
@@ -23,6 +27,13 @@ EMPTY: Final = 1.125  # times the minimum round trip, no more: there is no queue
 SAME: Final = 0.03  # of the bytes a second, more or less, without a queue and with one: all that there is
 ALIKE: Final = 2  # such queues in a row: once it may be somebody else who comes back from a probe
 ESTIMATES: Final = 3  # whose median counts
+PAUSES: Final = 2  # whose maximum counts
+WRONG: Final = 1.1  # times what the path delivers: it delivers more
+WRONG_ROUNDS: Final = (
+    2  # with so much, in a row. What comes while a queue drains comes faster than the path delivers it
+)
+MORE_THAN_HALF: Final = 0.55  # of it
+LESS_THAN_HALF: Final = 0.45
 LEFT: Final = 1.05  # times the minimum round trip: some queue is left, its shortening tells the rate
 YIELDING_ROUNDS: Final = 4  # from an overflow until all have found what they lost, and have yielded
 NOT_ALL: Final = 1.5  # times the own rate, or more: else others may have probed at the same time, as own flows do
@@ -46,15 +57,17 @@ def crossing(sample: Sample) -> Crossing:
 class Capacity:
     """One path's."""
 
-    __slots__ = ("_alike", "_calm_from", "_estimates", "_from", "_to", "_unqueued", "value")
+    __slots__ = ("_alike", "_calm_from", "_estimates", "_from", "_pauses", "_to", "_unqueued", "_wrong", "value")
 
     def __init__(self) -> None:
         self.value = 0.0
         """Bytes a second; 0 if unknown."""
         self._estimates: deque[float] = deque(maxlen=ESTIMATES)  # bytes a second
+        self._pauses: deque[float] = deque(maxlen=PAUSES)  # bytes a second
         self._unqueued = 0.0  # bytes a second, of the last round without a queue; 0 if one stood since
         self._alike = 0  # queues in a row that brought no more than that
         self._calm_from = 0  # the first round in which nobody yields to the last overflow any more
+        self._wrong = 0  # rounds in a row that got more than the path delivers
         self._from: Crossing | None = None  # before a probe of the round trip
         self._to: Crossing | None = None  # in it: the first with half of the queue, or else the quickest
 
@@ -68,11 +81,29 @@ class Capacity:
         """Whether it is told by more than one look."""
         return len(self._estimates) == ESTIMATES
 
+    @property
+    def enough(self) -> float:
+        """Bytes a second that are about half of it; 0 if that is not known for sure."""
+        return LESS_THAN_HALF * self.value if self.sure else 0.0
+
+    def less_than_half(self, rate: float) -> bool:
+        """Whether so many bytes a second are."""
+        return self.exact and rate < LESS_THAN_HALF * self.value
+
+    def more_than_half(self, rate: float) -> bool:
+        """The same, if the path delivers no more than `value`."""
+        return rate > MORE_THAN_HALF * self.value > 0
+
     def round_ended(self, seen: Round, minimum: float, *, pushed: bool) -> None:
         """A round after the startup has ended, in which this end did not lack anything to send.
 
         `minimum`: the least round trip so far, in seconds; `pushed`: whether more was in flight than the path holds.
         """
+        self._wrong = self._wrong + 1 if seen.rate > WRONG * self.value > 0 else 0
+        if self._wrong == WRONG_ROUNDS:
+            self._estimates.clear()
+            self._pauses.clear()
+            self.value = 0.0
         if seen.slowest <= EMPTY * minimum:
             self._unqueued = seen.rate
         elif seen.quickest > LEFT * minimum:
@@ -118,6 +149,11 @@ class Capacity:
             self._learn(rate)
         elif not self.exact:
             self.value = rate
+
+    def paused(self, rate: float) -> None:
+        """The pause of somebody else told that the path delivers so many bytes a second."""
+        self._pauses.append(rate)
+        self._learn(max(self._pauses), ESTIMATES)
 
     def _learn(self, rate: float, weight: int = 1) -> None:
         self._estimates.extend([rate] * weight)

@@ -15,13 +15,13 @@ from enum import Enum
 from random import Random
 from typing import Final
 
-from .capacity import Capacity
 from .congestion import INITIAL_DATAGRAMS, MIN_DATAGRAMS, Congestion, Sample
 from .conservation import Conservation
 from .overflow import HALF, Overflow
 from .pacer import MAX_QUANTUM, TICK
 from .round_trip import RoundTrip
 from .rounds import MaximumOfRounds, MedianOfRounds, Round
+from .share import OCCUPIED, Share
 
 STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least that doubles the rate each round trip, by the draft's derivation
 FEW_DATAGRAMS: Final = 3 * INITIAL_DATAGRAMS  # up to here the window doubles; so few give no rate to trust
@@ -32,18 +32,20 @@ DRAIN_GAIN: Final = 0.35  # its inverse: the queue is gone in a round trip
 UP_GAIN: Final = 1.25
 LEAST_UP_GAIN: Final = 1.05
 UP_GAIN_GROWTH: Final = 1.02  # a probe, after one that a short queue did not bear
+UP_GAIN_WITH_LESS: Final = 1.5  # than half of the path, where nobody else yields
 DOWN_GAIN: Final = 0.75
 DOWN_BESIDE_GAIN: Final = 0.8  # where a queue stood before the probe: others hold it, and fill what is drained
 MARGIN: Final = 0.99  # of the rate: a little less than the path has, so that a queue drains by itself
 WINDOW_GAIN: Final = 2.0  # bandwidth-delay products: acknowledgements are late and come in clumps
-WINDOW_GAIN_WITH_MORE: Final = 1.25  # than half of the path, where nobody else yields
-WINDOW_GAIN_WITH_LESS: Final = 2.5
+WINDOW_GAIN_WITH_LESS: Final = 2.5  # than half of the path, where nobody else yields
 CONTENDED_DATAGRAMS: Final = 12  # at least, beyond the products, where nobody else yields; Linux's BBR has about ten
 CONTENDED_BURST: Final = 2  # datagrams, there: so Linux's BBR sends, and a full queue drops the second of a pair
 WRITES_AHEAD: Final = 8  # at most, beyond the products: six that are acknowledged together, two on their way then
 BANDWIDTH_ROUNDS: Final = 10  # rounds that a maximum counts; longer than a cycle, so that one probe is always in
 CRUISE_ROUNDS: Final = (4, 6)  # minimum round trips between two probes, drawn, so that two flows do not march in step
 WORTH_PROBING: Final = 1.1  # growth by a probe after which the next one follows at once
+PROBE_SHOWS_ROUNDS: Final = 2  # after it, at most, until all that arrived by it is counted
+ALL_OF_A_PROBE: Final = 0.7  # of what it tries, and more. Beside others who fill a queue half of the path gives 0.44
 FULL_GROWTH: Final = 1.25  # a round in which the rate grew by less was one at the path's limit
 FULL_ROUNDS: Final = 3
 EARLIER_ROUNDS: Final = 3  # until what was lost before a cut of the flight is found, and the flight is back
@@ -52,10 +54,10 @@ LEAST_JITTER_ROUNDS: Final = 4
 STARTUP_LOSS: Final = 0.15  # beyond the path's own: startup sends twice what a short queue bears
 CRUSHING_LOSS: Final = 0.3  # in a queue, though the rate grows: what grows is the share, and others pay
 QUEUE: Final = 1.25  # times the minimum round trip: there is a queue
-OCCUPIED: Final = 1.1  # the same, for a whole round: there is a short one, as others keep it
 SOME_QUEUE: Final = 1.03  # the same: there may be a short one; a path that only loses has none
 CLEAR_QUEUE: Final = 2  # times what round trips differ by within a round: it is a queue, not jitter
-MINIMUM_LIFETIME: Final = 10.0  # seconds that a minimum round trip is believed after one that comes near to it
+MINIMUM_LIFETIME: Final = 12.0  # seconds that a minimum round trip is believed after one that comes near to it. TCP
+# BBR's is 10: where it pauses to measure, who waits a little longer measures too, and sees how fast the queue drains
 FALLEN: Final = 0.9  # of it: there had been a queue all the time
 CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the processor add
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
@@ -63,9 +65,6 @@ PROBE_ROUND_TRIP_GAIN: Final = 0.5
 LOOK_ROUNDS: Final = (8, 16)  # minimum round trips, drawn, that a queue stands before a look at what the path delivers
 LOOK_CALM_ROUNDS: Final = 8  # without an overflow before one where nobody else yields: it costs some of the share
 PUSHED: Final = 1.1  # products in flight, or more: a queue that comes then is the own one
-MORE_THAN_HALF: Final = 0.55  # of what the path delivers
-LESS_THAN_HALF: Final = 0.45
-GROWTH_WITH_LESS: Final = 3.0  # times CUBIC's
 
 
 class State(Enum):
@@ -106,7 +105,7 @@ class Model(Congestion):
         """Seconds, the least of the last ten or so; 0 before the first."""
         self._minimum_at = now
         self._overflow = Overflow()
-        self._capacity = Capacity()
+        self._share = Share(now)
         self._conservation = Conservation()
         self._jitter = MedianOfRounds(JITTER_ROUNDS)  # seconds, from one round trip to the next
         self._spread = MedianOfRounds(JITTER_ROUNDS)  # seconds, quickest to slowest: jitter, and a queue that grows
@@ -120,6 +119,7 @@ class Model(Congestion):
         self._earlier_flight = 0  # bytes, at the end of startup or before a probe of the round trip: more than now
         self._earlier_until = -1  # the round in which the last losses of that time are found
         self._rate_before_up = 0.0
+        self._probe_shows_until = -1  # the last round that may show what the last probe brought
         self._down_gain = DOWN_GAIN
         self._cruise_until = 0.0
         self._up_gain = UP_GAIN
@@ -155,17 +155,29 @@ class Model(Congestion):
     def update(self, sample: Sample) -> None:
         self._now = sample.now
         round_ended = self._round.add(sample)
-        rate = sample.rate
+        rate = min(sample.rate, self._share.most_rate)
         if rate and (rate >= self._rates.value or not sample.application_limited):
             self._rates.add(rate, self._round.count)
         self._learn_round_trip(sample)
+        if self._cut or self.state is State.STARTUP:
+            self._share.cut()
+        else:
+            self._share.acknowledged(sample, minimum=self.minimum_round_trip, datagram_size=self._datagram_size)
         if round_ended:
             self._last_rate = self._round.rate
             if self.state is not State.STARTUP and not sample.application_limited:
                 pushed = self._round.in_flight > PUSHED * self.product and self._round.count > self._earlier_until
-                self._capacity.round_ended(self._round, self.minimum_round_trip, pushed=pushed)
+                self._share.capacity.round_ended(self._round, self.minimum_round_trip, pushed=pushed)
             self._judge_losses(sample)
+            self._share.round_ended(
+                self._round,
+                sample.now,
+                minimum=self.minimum_round_trip,
+                contended=self._overflow.contended,
+                cut=self._cut,
+            )
             self._plan_look(sample.now)
+            self._look_for_much_more(sample.now)
             self._look_for_full_rate(sample)
             self._jitter.add(self._round.jitter)
             self._spread.add(self._round.spread)
@@ -204,6 +216,11 @@ class Model(Congestion):
         self._excess.add(min(self._excess_bytes - expected, self.product), self._round.count)
 
     @property
+    def _cut(self) -> bool:
+        """Whether this end sends less than it might, or did when what is acknowledged now was sent."""
+        return self.state is State.PROBE_ROUND_TRIP or self._round.count <= self._earlier_until
+
+    @property
     def _jitter_known(self) -> bool:
         """Whether a queue can be told from jitter."""
         return self._jitter.rounds >= LEAST_JITTER_ROUNDS
@@ -224,13 +241,14 @@ class Model(Congestion):
         return self._jitter_known and longer and self._queue > self._jitter.value
 
     def _judge_losses(self, sample: Sample) -> None:
-        seen, overflow, now = self._round, self._overflow, sample.now
-        cut = self.state is State.PROBE_ROUND_TRIP or seen.count <= self._earlier_until
+        seen, overflow, now, cut = self._round, self._overflow, sample.now, self._cut
         crushed = self.state is State.STARTUP and seen.loss > STARTUP_LOSS  # by a queue that stood before, most likely
         settled = self._jitter_known and not cut and not crushed
         size, contended = self._datagram_size, overflow.contended
         queued, occupied = self._queued, self._longer_than(OCCUPIED)
-        overflow.grow(1.0 if cut else self._growth(occupied=occupied), now)
+        overflow.grow(1.0 if cut else self._share.growth(seen.rate, occupied=occupied), now)
+        if settled and 0 < seen.slowest <= OCCUPIED * self.minimum_round_trip:
+            overflow.forget_bound()
         in_flight = overflow.happened(
             seen,
             queued=queued,
@@ -238,33 +256,24 @@ class Model(Congestion):
             settled=settled,
             datagram_size=size,
             now=now,
-            enough=LESS_THAN_HALF * self._capacity.value if self._capacity.sure else 0.0,
+            enough=self._share.capacity.enough,
         )
         if in_flight:
-            self._capacity.overflowed(seen.count)
+            self._share.capacity.overflowed(seen.count)
             if cut:
                 in_flight = max(in_flight, self._earlier_flight)
             if self.state is State.STARTUP:
                 in_flight -= seen.lost  # twice what fits was sent, not one datagram too many
-            overflow.answer(in_flight, now, seen.rate / self._capacity.value if self._capacity.exact else HALF)
+            overflow.answer(
+                in_flight, now, seen.rate / self._share.capacity.value if self._share.capacity.exact else HALF
+            )
             if self.state is State.UP and not overflow.contended:
                 self._enter(State.DOWN, now)
-        elif overflow.excess and not queued and self.state is not State.STARTUP:
+        elif overflow.excess and not queued and not cut and self.state is not State.STARTUP:
             self._up_gain = max(1 + (self._up_gain - 1) / 2, LEAST_UP_GAIN)  # a queue too short to probe so hard
         if overflow.contended and not contended:  # what this end yielded, nobody else did: it takes that back
             self._rates.restart(max(self._rates.value, overflow.half), seen.count)
         self.burst = CONTENDED_BURST * size if overflow.contended else 0
-
-    def _growth(self, *, occupied: bool) -> float:
-        """How many times as fast as CUBIC's the bound grows: in time to come nearer to half of the path.
-
-        Where a window takes ten seconds to come back, as many such times pass until two flows have equal shares. With
-        more than half, and a queue, there is nothing to gain by growing.
-        """
-        rate, capacity = self._round.rate, self._capacity
-        if occupied and rate > MORE_THAN_HALF * capacity.value > 0:
-            return 0.0
-        return GROWTH_WITH_LESS if capacity.exact and rate < LESS_THAN_HALF * capacity.value else 1.0
 
     def loss_was_false(self) -> None:
         self._overflow.undo()
@@ -274,13 +283,20 @@ class Model(Congestion):
         if self._rates.value:
             self._rates.restart(self._rates.value / 2, self._round.count)
             self.window = min(self.window, int(WINDOW_GAIN * self.product))
-        self._full_rate = 0.0
-        self._full_rounds = 0
-        self._capacity = Capacity()
+        self._share = Share(self._now)
         self._round.clear()
         self._enter(State.STARTUP, self._now)
 
     # --- what to do about it -----------------------------------------------------------------------------------------
+
+    def _look_for_much_more(self, now: float) -> None:
+        """Start again if the last probe brought all that it tried, and no queue: the path has much more."""
+        if self.state is not State.CRUISE or self._round.count > self._probe_shows_until:
+            return
+        all_of_it = 1 + ALL_OF_A_PROBE * (self._up_gain - 1)
+        brought = self._rates.value >= all_of_it * self._rate_before_up > 0
+        if brought and not self._share.has_half(self._round.rate) and not self._longer_than(OCCUPIED):
+            self._enter(State.STARTUP, now)
 
     def _look_for_full_rate(self, sample: Sample) -> None:
         """Leave startup when the rate grows no more, or a queue grows instead of it."""
@@ -313,6 +329,7 @@ class Model(Congestion):
                 self._enter(State.DOWN, now)
         elif state is State.DOWN:
             if elapsed > self.minimum_round_trip or sample.in_flight <= self.product:
+                self._probe_shows_until = self._round.count + PROBE_SHOWS_ROUNDS
                 self._enter(State.CRUISE, now)
         elif state is State.CRUISE:
             if self._look_is_due(now):
@@ -334,14 +351,14 @@ class Model(Congestion):
 
     def _look_is_due(self, now: float) -> bool:
         """Whether to look at what the path delivers: others hold a queue there, and too little is known."""
-        if self._look_at is None or now < self._look_at or not self._clearly_occupied or self._capacity.sure:
+        if self._look_at is None or now < self._look_at or not self._clearly_occupied or self._share.capacity.sure:
             return False
-        return self._capacity.calm(self._round.count, LOOK_CALM_ROUNDS if self._overflow.contended else 0)
+        return self._share.capacity.calm(self._round.count, LOOK_CALM_ROUNDS if self._overflow.contended else 0)
 
     def _begin_probe(self, sample: Sample, *, looking: bool) -> None:
         self._earlier_flight = sample.in_flight
         self._looking = looking
-        self._capacity.probe_begins(sample, self._round.count)
+        self._share.capacity.probe_begins(sample, self._round.count)
         self._enter(State.PROBE_ROUND_TRIP, sample.now)
 
     def _probe_round_trip(self, sample: Sample) -> None:
@@ -349,17 +366,19 @@ class Model(Congestion):
 
         A look halves what is in flight, and takes no other minimum: the queue of others stands all the time.
         """
-        self._capacity.probe(sample, self.minimum_round_trip)
+        self._share.capacity.probe(sample, self.minimum_round_trip)
         if self._probe_until is None:
             if sample.in_flight <= self._probe_flight + MIN_DATAGRAMS * self._datagram_size:
                 least = 0.0 if self._looking else PROBE_ROUND_TRIP_TIME
                 self._probe_until = sample.now + max(least, self.minimum_round_trip, sample.round_trip)
                 self._quickest_probe = float("inf")
             return
+        if self._looking and 0 < sample.round_trip <= SOME_QUEUE * self.minimum_round_trip:
+            self._probe_until = sample.now  # somebody else pauses: there is nothing to see, and room to take
         if sample.round_trip:
             self._quickest_probe = min(self._quickest_probe, sample.round_trip)
         if sample.now >= self._probe_until and self._quickest_probe < float("inf"):
-            self._capacity.probe_ended(self.minimum_round_trip, self._rates.value)
+            self._share.capacity.probe_ended(self.minimum_round_trip, self._rates.value)
             if not self._looking:
                 self.minimum_round_trip = self._quickest_probe
                 self._minimum_at = sample.now
@@ -369,7 +388,9 @@ class Model(Congestion):
     def _enter(self, state: State, now: float) -> None:
         self.state = state
         self._state_since = now
-        if state is State.UP:
+        if state is State.STARTUP:
+            self._full_rate, self._full_rounds = 0.0, 0
+        elif state is State.UP:
             self._rate_before_up = self._rates.value
             self._down_gain = DOWN_BESIDE_GAIN if self._stood and self._overflow.bound(now) < math.inf else DOWN_GAIN
             self._up_gain = min(self._up_gain * UP_GAIN_GROWTH, UP_GAIN)
@@ -390,12 +411,11 @@ class Model(Congestion):
         if state is State.PROBE_ROUND_TRIP:
             target = self._probe_flight
         else:
-            gain = self._window_gain
             clump = 0.0 if state is State.STARTUP else self._excess.value
             writes = min(3 * pacing_rate * TICK, WRITES_AHEAD * MAX_QUANTUM)
-            if self._overflow.contended and gain >= WINDOW_GAIN:
+            if self._overflow.contended:
                 writes = max(writes, CONTENDED_DATAGRAMS * self._datagram_size)
-            target = gain * product + clump + writes
+            target = self._window_gain * product + clump + writes
             if state is State.STARTUP:
                 late = WINDOW_GAIN * rate * self._spread.value  # a round trip takes longer than its minimum
                 doubled = self._doubled(sample)
@@ -413,19 +433,19 @@ class Model(Congestion):
         return PROBE_ROUND_TRIP_GAIN * (self._earlier_flight if self._looking else self.product)
 
     @property
+    def _lacks(self) -> bool:
+        """Whether nobody else yields, and this end has less than half of the path."""
+        return self._overflow.contended and self._share.lacks(self._last_rate)
+
+    @property
     def _window_gain(self) -> float:
-        """How many products may be in flight: where nobody else yields, such that both come nearer to half."""
-        capacity, rate = self._capacity, self._last_rate
-        if not self._overflow.contended or not capacity.sure:
-            return WINDOW_GAIN
-        if rate > MORE_THAN_HALF * capacity.value:
-            return WINDOW_GAIN_WITH_MORE
-        return WINDOW_GAIN_WITH_LESS if rate < LESS_THAN_HALF * capacity.value else WINDOW_GAIN
+        """How many products may be in flight."""
+        return WINDOW_GAIN_WITH_LESS if self._lacks else WINDOW_GAIN
 
     @property
     def _pacing_gain(self) -> float:
         if self.state is State.UP:
-            return self._up_gain
+            return UP_GAIN_WITH_LESS if self._lacks else self._up_gain
         return self._down_gain if self.state is State.DOWN else PACING_GAINS[self.state]
 
     def _doubled(self, sample: Sample) -> int:

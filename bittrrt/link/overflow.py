@@ -132,6 +132,10 @@ class Overflow:
             self._several = seen.lost > (most + 1) * datagram_size
         return in_flight
 
+    def forget_bound(self) -> None:
+        """With all that is in flight there is no queue."""
+        self._top = self._before = None
+
     def forget_own_loss(self) -> None:
         """There was a queue in the rounds that told it."""
         self._own.clear()

@@ -126,3 +126,33 @@ class ProbeTests(SynchronousTestCase):
 
     def test_a_round_trip_that_hardly_falls_tells_nothing(self) -> None:
         self.assertEqual(probed(Capacity(), 120_000, own=(60_000, 57_000)).value, 0.0)
+
+
+class PausedTests(SynchronousTestCase):
+    def test_the_pause_of_somebody_else_is_believed_at_once_and_more_than_looks(self) -> None:
+        capacity = probed(Capacity(), 60_000, own=(100_000, 85_000, 65_000, 20_000))
+        capacity.paused(2e6)
+        self.assertEqual(capacity.value, 2e6)
+        self.assertTrue(capacity.sure)
+
+    def test_the_greater_of_the_last_two_counts_as_somebody_else_may_have_sent_a_little(self) -> None:
+        capacity = Capacity()
+        for told, believed in ((1e6, 1e6), (8e5, 1e6), (9e5, 9e5), (1.1e6, 1.1e6)):
+            capacity.paused(told)
+            self.assertEqual(capacity.value, believed)
+
+    def test_half_is_told_from_less_and_more_and_little_beside_it_is_neither(self) -> None:
+        capacity = Capacity()
+        self.assertFalse(capacity.less_than_half(1.0) or capacity.more_than_half(1.0))
+        capacity.paused(1e6)
+        told = [(capacity.less_than_half(rate), capacity.more_than_half(rate)) for rate in (4.4e5, 5e5, 5.6e5)]
+        self.assertEqual(told, [(True, False), (False, False), (False, True)])
+
+    def test_whoever_gets_more_than_that_knows_that_it_was_wrong(self) -> None:
+        capacity = Capacity()
+        capacity.paused(RATE)
+        sent(capacity, (1.2e6, 0.1, 0.12), (RATE, 0.1, 0.12), (1.2e6, 0.1, 0.12))  # while a queue drains
+        self.assertEqual(capacity.value, RATE)
+        sent(capacity, (1.2e6, 0.1, 0.12))
+        self.assertEqual(capacity.value, 0.0)
+        self.assertFalse(capacity.exact)

@@ -45,14 +45,30 @@ class ModelTests(SynchronousTestCase):
         self.model.update(sample(5.0, 10**8, rate=2e6, application_limited=True))
         self.assertEqual(self.model.bandwidth, 2e6)
 
+    def starts_again(self, round_trip: float, growth: float) -> bool:
+        """Whether a probe of the bandwidth that brings so many times the rate, at such round trips, lets it start."""
+        self.run_at(1e6, 1.0)
+        rate = 1e6
+        for step in range(100):
+            rate = growth * 1e6 if self.model.state is State.UP else rate
+            self.run_at(rate, 0.01, since=1 + step / 100, round_trip=round_trip, in_flight=50_000)
+            if self.model.state is State.STARTUP:
+                return True
+        return False
+
+    def test_a_probe_that_brings_all_that_it_tries_shows_that_the_path_has_much_more(self) -> None:
+        for round_trip, growth, again in ((0.05, 1.25, True), (0.05, 1.1, False), (0.06, 1.25, False)):
+            self.setUp()
+            self.assertEqual(self.starts_again(round_trip, growth), again, f"{round_trip} {growth}")
+
     def test_a_slower_path_is_believed_after_some_rounds(self) -> None:
         self.run_at(1e6, 1.0)
         self.run_at(2e5, 3.0, since=1.0)
         self.assertEqual(self.model.bandwidth, 2e5)
 
-    def test_the_minimum_round_trip_is_measured_anew_after_ten_seconds(self) -> None:
+    def test_the_minimum_round_trip_is_measured_anew_after_twelve_seconds(self) -> None:
         self.run_at(1e6, 1.0)
-        self.run_at(1e6, 12.0, since=1.0, round_trip=0.08, in_flight=1000)
+        self.run_at(1e6, 14.0, since=1.0, round_trip=0.08, in_flight=1000)
         self.assertEqual(self.model.minimum_round_trip, 0.08)
 
     def test_round_trips_that_come_near_the_minimum_confirm_it(self) -> None:
@@ -162,11 +178,11 @@ class OverflowTests(SynchronousTestCase):
         return judged
 
     def overflows_soon(self, count: int, *, lost: int) -> None:
-        """So many overflows, half a second after each other, that are yielded to; the last one may show something."""
+        """So many overflows, half a second after each other, that all yield to; the last one may show something."""
         self.rounds(16, 0, queued=False)
         for number in range(count):
             self.assertFalse(self.overflow.contended)
-            self.assertEqual(self.rounds(3, 0)[-1:] + self.rounds(1, lost), [False, True])
+            self.assertEqual(self.rounds(3, 0, round_trip=0.08)[-1:] + self.rounds(1, lost), [False, True])
             self.overflow.answer(100_000, 1.0 + number / 2)
 
     def test_loss_that_is_always_there_is_no_overflow(self) -> None:

@@ -25,14 +25,20 @@ def acknowledged(now: float, round_trip: float, lost: int = 0, rate: float = RAT
     return Sample(now, size, lost, in_flight, delivered, delivered - in_flight, rate, False, round_trip)
 
 
-def bound_after(round_trips: list[float]) -> float:
-    """The model's, after a quiet second and these round trips, near the end of which ten datagrams are lost."""
+def bound_after(round_trips: list[float], then: float | None = None) -> float:
+    """The model's, after a quiet second and these round trips, near the end of which ten datagrams are lost.
+
+    Another second of round trips of `then` may follow.
+    """
     model = Model(0.0, round_trip=RoundTrip(), random=Random(1))
     for step in range(100):
         model.update(acknowledged(step * STEP, MINIMUM))
     for step, round_trip in enumerate(round_trips):
         lost = 12_000 if step == len(round_trips) - 50 else 0
         model.update(acknowledged(1 + step * STEP, round_trip, lost=lost))
+    if then:
+        for step in range(len(round_trips), len(round_trips) + 100):
+            model.update(acknowledged(1 + step * STEP, then))
     return model.bound
 
 
@@ -53,6 +59,10 @@ class JitterTests(SynchronousTestCase):
 
     def test_a_queue_that_swings_overflows(self) -> None:
         self.assertLess(bound_after(SWING), math.inf)
+
+    def test_a_queue_that_is_gone_takes_its_bound_with_it(self) -> None:
+        self.assertLess(bound_after(SWING, then=1.3 * MINIMUM), math.inf)
+        self.assertEqual(bound_after(SWING, then=MINIMUM), math.inf)
 
     def test_what_is_lost_while_round_trips_differ_by_as_much_is_none_of_a_queue(self) -> None:
         chance = Random(2)

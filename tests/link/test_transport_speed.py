@@ -77,6 +77,10 @@ class FairnessTests(SynchronousTestCase):
             self.assert_share(profile, TcpBbr)
         self.assert_share(Profile(30, 40), TcpBbr, lead=1.3)
 
+    def test_where_tcp_bbr_was_first_and_a_round_trip_is_long_it_takes_its_share_all_the_same(self) -> None:
+        for profile in (Profile(30, 200), Profile(60, 150)):
+            self.assert_share(profile, TcpBbr, lead=-1.3, seconds=40)
+
     def test_where_few_datagrams_fit_in_the_queue_it_neither_crushes_tcp_bbr_nor_is_crushed(self) -> None:
         for profile in (Profile(3, 60), Profile(5, 50), Profile(10, 40)):
             for lead in (0.0, 1.3, -1.3):
