@@ -78,7 +78,7 @@ class Capacity:
 
     @property
     def sure(self) -> bool:
-        """Whether it is told by more than one look."""
+        """Whether more than a single look tells it."""
         return len(self._estimates) == ESTIMATES
 
     @property

@@ -62,8 +62,6 @@ FALLEN: Final = 0.9  # of it: there had been a queue all the time
 CONFIRMING: Final = 0.01  # of it, and no more: so much does a pause of the processor add
 PROBE_ROUND_TRIP_TIME: Final = 0.2  # seconds, or a round trip if that is longer
 PROBE_ROUND_TRIP_GAIN: Final = 0.5
-LOOK_ROUNDS: Final = (8, 16)  # minimum round trips, drawn, that a queue stands before a look at what the path delivers
-LOOK_CALM_ROUNDS: Final = 8  # without an overflow before one where nobody else yields: it costs some of the share
 PUSHED: Final = 1.1  # products in flight, or more: a queue that comes then is the own one
 
 
@@ -105,7 +103,7 @@ class Model(Congestion):
         """Seconds, the least of the last ten or so; 0 before the first."""
         self._minimum_at = now
         self._overflow = Overflow()
-        self._share = Share(now)
+        self._share = Share(now, random)
         self._conservation = Conservation()
         self._jitter = MedianOfRounds(JITTER_ROUNDS)  # seconds, from one round trip to the next
         self._spread = MedianOfRounds(JITTER_ROUNDS)  # seconds, quickest to slowest: jitter, and a queue that grows
@@ -125,7 +123,6 @@ class Model(Congestion):
         self._up_gain = UP_GAIN
         self._probe_until: float | None = None
         self._quickest_probe = float("inf")
-        self._look_at: float | None = None  # seconds, when a look is due; None: none is planned
         self._looking = False  # whether the probe of the round trip is for the sake of the capacity
         self.set_datagram_size(1200)
         first = round_trip.smoothed if round_trip.supposed else TICK
@@ -283,7 +280,7 @@ class Model(Congestion):
         if self._rates.value:
             self._rates.restart(self._rates.value / 2, self._round.count)
             self.window = min(self.window, int(WINDOW_GAIN * self.product))
-        self._share = Share(self._now)
+        self._share = Share(self._now, self._random)
         self._round.clear()
         self._enter(State.STARTUP, self._now)
 
@@ -332,8 +329,8 @@ class Model(Congestion):
                 self._probe_shows_until = self._round.count + PROBE_SHOWS_ROUNDS
                 self._enter(State.CRUISE, now)
         elif state is State.CRUISE:
-            if self._look_is_due(now):
-                self._look_at = None
+            count, contended = self._round.count, self._overflow.contended
+            if self._clearly_occupied and self._share.look_is_due(now, count, contended=contended):
                 self._begin_probe(sample, looking=True)
                 return
             if now >= self._cruise_until:
@@ -346,14 +343,8 @@ class Model(Congestion):
     def _plan_look(self, now: float) -> None:
         """A round has ended: if others hold a queue, look at what the path delivers before long."""
         self._clearly_occupied = self._longer_than(OCCUPIED) and self._queue > CLEAR_QUEUE * self._spread.value
-        if self._clearly_occupied and self._look_at is None:
-            self._look_at = now + self._random.uniform(*LOOK_ROUNDS) * self.minimum_round_trip
-
-    def _look_is_due(self, now: float) -> bool:
-        """Whether to look at what the path delivers: others hold a queue there, and too little is known."""
-        if self._look_at is None or now < self._look_at or not self._clearly_occupied or self._share.capacity.sure:
-            return False
-        return self._share.capacity.calm(self._round.count, LOOK_CALM_ROUNDS if self._overflow.contended else 0)
+        if self._clearly_occupied:
+            self._share.plan_look(now, self.minimum_round_trip)
 
     def _begin_probe(self, sample: Sample, *, looking: bool) -> None:
         self._earlier_flight = sample.in_flight

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bittrrt.link.capacity import MORE_THAN_HALF, YIELDING_ROUNDS
 from bittrrt.link.congestion import Sample
 from bittrrt.link.rounds import Round
-from bittrrt.link.share import GROWTH_WITH_LESS, PAUSE_ROUNDS, PAUSE_TIME, Share
+from bittrrt.link.share import GROWTH_WITH_LESS, LOOK_ROUNDS, PAUSE_ROUNDS, PAUSE_TIME, Share
 
 PATH = 1e6  # bytes a second
 MINIMUM = 0.1  # seconds
+MOST = MORE_THAN_HALF * PATH
 
 
 def acknowledged(now: float, round_trip: float, delivered: int = 0) -> Sample:
@@ -20,7 +23,7 @@ def acknowledged(now: float, round_trip: float, delivered: int = 0) -> Sample:
 
 class ShareTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.share = Share(0.0)
+        self.share = Share(0.0, Random(1))
 
     def round(self, now: float, *, longest: float, contended: bool = True, cut: bool = False) -> float:
         """The most that is kept after a round that ended `now`."""
@@ -53,19 +56,37 @@ class ShareTests(SynchronousTestCase):
             self.share.acknowledged(acknowledged(0.35, 0.1, delivered=50_000), minimum=MINIMUM, datagram_size=0)
             self.assertEqual(self.share.capacity.sure, not cut)
 
-    def test_no_more_than_half_is_kept_where_nobody_else_yields(self) -> None:
+    def test_little_more_than_half_is_kept_where_nobody_else_yields(self) -> None:
         self.assertEqual(self.round(1.0, longest=0.2), math.inf)
         self.share.capacity.paused(PATH)
-        self.assertEqual(self.round(1.0, longest=0.2), PATH / 2)
+        self.assertEqual(self.round(1.0, longest=0.2), MOST)
         self.assertEqual(self.round(1.0, longest=0.2, contended=False), math.inf)
 
     def test_all_is_taken_where_the_others_stay_away_for_longer_than_a_pause(self) -> None:
         self.share.capacity.paused(PATH)
         pause = PAUSE_TIME + PAUSE_ROUNDS * MINIMUM
         self.round(1.0, longest=0.2)
-        self.assertEqual(self.round(1.0 + pause, longest=0.1), PATH / 2)
+        self.assertEqual(self.round(1.0 + pause, longest=0.1), MOST)
         self.assertEqual(self.round(1.1 + pause, longest=0.1), math.inf)
-        self.assertEqual(self.round(1.2 + pause, longest=0.1, cut=True), PATH / 2)
+        self.assertEqual(self.round(1.2 + pause, longest=0.1, cut=True), MOST)
+
+    def test_a_look_is_planned_once_and_due_until_enough_is_known(self) -> None:
+        def due(now: float) -> bool:
+            return self.share.look_is_due(now, 100, contended=False)
+
+        self.assertFalse(due(10.0))
+        self.share.plan_look(10.0, MINIMUM)
+        self.assertFalse(due(10.0 + LOOK_ROUNDS[0] * MINIMUM))
+        self.assertEqual([due(10.0 + LOOK_ROUNDS[1] * MINIMUM), due(20.0)], [True, False])
+        self.share.plan_look(20.0, MINIMUM)
+        self.share.capacity.paused(PATH)
+        self.assertFalse(due(30.0))
+
+    def test_a_look_waits_for_calm_after_an_overflow(self) -> None:
+        self.share.plan_look(0.0, MINIMUM)
+        self.share.capacity.overflowed(100)
+        self.assertFalse(self.share.look_is_due(10.0, 100 + YIELDING_ROUNDS + 1, contended=True))
+        self.assertTrue(self.share.look_is_due(10.0, 100 + YIELDING_ROUNDS + 1, contended=False))
 
     def test_the_bound_grows_faster_with_less_than_half_and_not_at_all_with_more(self) -> None:
         self.assertEqual(self.share.growth(0.2 * PATH, occupied=True), 1.0)
