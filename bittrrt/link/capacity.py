@@ -29,9 +29,7 @@ ALIKE: Final = 2  # such queues in a row: once it may be somebody else who comes
 ESTIMATES: Final = 3  # whose median counts
 PAUSES: Final = 2  # whose maximum counts
 WRONG: Final = 1.1  # times what the path delivers: it delivers more
-WRONG_ROUNDS: Final = (
-    2  # with so much, in a row. What comes while a queue drains comes faster than the path delivers it
-)
+WRONG_ROUNDS: Final = 2  # with so much, in a row: what drains from a queue comes faster for one
 MORE_THAN_HALF: Final = 0.55  # of it
 LESS_THAN_HALF: Final = 0.45
 LEFT: Final = 1.05  # times the minimum round trip: some queue is left, its shortening tells the rate

@@ -1,8 +1,9 @@
 """Congestion control by a model of the path: how fast it delivers, and how long a round trip takes without a queue.
 
     STARTUP --- the rate grows no more, or a queue does ---> DRAIN --- it is gone ---> CRUISE <---> PROBE_ROUND_TRIP
-    doubles each round trip                                                            |    ^       every 10 s,
-                                                                                       UP-> DOWN    if needed
+    doubles each round trip                                                            |    ^       every 12 s,
+          ^                                                                            UP-> DOWN    if needed
+          +--------------- a probe brought all that it tried, and no queue -----------------+
 
 The shape is that of BBR (draft-cardwell-iccrg-bbr-congestion-control). What is its own: random loss changes nothing; a
 bound on what may be in flight comes down only on loss that queueing explains, and grows back as long as there is none.
