@@ -5,8 +5,8 @@
 Whole programs over the path between two test hosts (see peers.md): `bittrrt put` beside one `iperf3` flow for each TCP
 congestion control named, which begins as soon as the other's bytes move (`--first` says which of the two that is), and
 beside a second `put` that starts a quarter of the time later. Bytes of payload are counted in the second half of the
-time that both share. A share of 50 % is half of what both carried; Jain's index is 1
-when two take the same, and 0.5 when one takes all.
+time that both share. A share of 50 % is half of what both carried; Jain's index is 1 when two take the same, and 0.5
+when one takes all.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Model(Congestion):
         self._excess_since = now
         self._excess_bytes = 0
         self.minimum_round_trip = round_trip.minimum if round_trip.latest is not None else 0.0
-        """Seconds, the least of the last ten or so; 0 before the first."""
+        """Seconds, the least of the last twelve or so; 0 before the first."""
         self._minimum_at = now
         self._overflow = Overflow()
         self._share = Share(now, random)

@@ -74,7 +74,7 @@ class Share:
 
     def lacks(self, rate: float) -> bool:
         """Whether so much is less than half, for sure."""
-        return self.capacity.sure and self.capacity.less_than_half(rate)
+        return rate < self.capacity.enough
 
     def has_half(self, rate: float) -> bool:
         """Whether so much is half or more."""
